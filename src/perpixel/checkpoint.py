@@ -1,0 +1,231 @@
+"""Checkpoint: one safetensors file that holds a model whole, and says when it is damaged.
+
+The header's metadata holds JSON texts under these keys:
+
+    format           "perpixel model"
+    format_version   1
+    checksum         SHA-256, in hexadecimal, of the file with 64 zeros in this place
+    network, labels, preprocessing, provenance
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+
+from perpixel.errors import ModelError, OutputError, PerpixelError
+from perpixel.labels import LabelSpace
+from perpixel.networks import Network, NetworkConfig, build, network_config_from_json
+from perpixel.preprocessing import Preprocessing
+
+FORMAT = "perpixel model"
+VERSION = 1
+_UNSIGNED = b'"checksum":"' + b"0" * 64 + b'"'
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model: how its network is built, its weights, what it tells apart, what it is fed.
+
+    Args:
+        network: what `build` makes the network from.
+        labels: the classes, in the order of the scores.
+        preprocessing: from an image to the network's input.
+        weights: every tensor of the network, by name.
+        provenance: where the model came from (command, versions, data, scores), as JSON values.
+    """
+
+    network: NetworkConfig
+    labels: LabelSpace
+    preprocessing: Preprocessing
+    weights: Mapping[str, torch.Tensor] = field(repr=False)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def restore(self) -> Network:
+        """The network with these weights, in eval mode, on the CPU."""
+        network = build(self.network)
+        network.load_state_dict(dict(self.weights))
+        return network.eval()
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a model file: whole, or not at all, as `write_whole` does.
+
+    Raises:
+        OutputError: the folder is missing or read-only, or the disk is full; nothing is left.
+    """
+    write_whole(path, _serialise(checkpoint))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file of any kind: whole, or not at all.
+
+    It is written beside its place, flushed to the disk and renamed, so a reader (or a crash) finds
+    the old file or the new one.
+
+    Raises:
+        OutputError: the folder is missing or read-only, or the disk is full; nothing is left.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        try:
+            with beside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise OutputError(
+            path,
+            found=f"cannot be written ({error.strerror or error})",
+            mend="Give a place in a folder that exists, may be written to and has room",
+        ) from None
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a model file. Its tensors are exactly those of the network that its header describes.
+
+    Raises:
+        ModelError: the file is missing, is no perpixel model, was made by a newer perpixel, is
+            damaged or cut short, or its weights do not fit its network.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _refuse(path, f"cannot be read ({error.strerror or error})") from None
+    metadata = _metadata(path, content)
+    version = metadata.get("format_version", "")
+    if version.isdecimal() and int(version) > VERSION:
+        raise ModelError(
+            path,
+            found=f"model format {version}",
+            expected=f"format {VERSION} or older",
+            mend="Upgrade perpixel: the file was made by a newer one",
+        )
+    if not _intact(content, metadata.get("checksum", "")):
+        raise _damaged(path, "its content does not match its checksum")
+    try:
+        checkpoint = Checkpoint(
+            network=network_config_from_json(metadata["network"]),
+            labels=LabelSpace.model_validate_json(metadata["labels"]),
+            preprocessing=Preprocessing.model_validate_json(metadata["preprocessing"]),
+            provenance=json.loads(metadata["provenance"]),
+            weights=safetensors.torch.load(content),
+        )
+        _check_fit(path, checkpoint)
+    except (KeyError, ValueError, ValidationError, SafetensorError) as error:
+        found = f"its header does not describe a model ({' '.join(str(error).split())[:200]})"
+        raise _refuse(path, found) from None
+    return checkpoint
+
+
+def _serialise(checkpoint: Checkpoint) -> bytes:
+    # Copies: safetensors refuses tensors that share memory, and wants the plain order of memory.
+    tensors = {
+        name: tensor.detach().to("cpu", copy=True).contiguous()
+        for name, tensor in checkpoint.weights.items()
+    }
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(VERSION),
+        "checksum": "0" * 64,
+        "network": checkpoint.network.model_dump_json(),
+        "labels": checkpoint.labels.model_dump_json(),
+        "preprocessing": checkpoint.preprocessing.model_dump_json(),
+        "provenance": json.dumps(checkpoint.provenance, allow_nan=False),
+    }
+    content = safetensors.torch.save(tensors, metadata)
+    if content.count(_UNSIGNED) != 1:
+        raise ValueError("safetensors wrote the header in a form that cannot be signed")
+    signed = _UNSIGNED.replace(b"0" * 64, hashlib.sha256(content).hexdigest().encode())
+    return content.replace(_UNSIGNED, signed, 1)
+
+
+def _intact(content: bytes, checksum: str) -> bool:
+    signed = b'"checksum":"' + checksum.encode(errors="replace") + b'"'
+    return hashlib.sha256(content.replace(signed, _UNSIGNED, 1)).hexdigest() == checksum
+
+
+def _metadata(path: Path, content: bytes) -> dict[str, str]:
+    """The header's metadata, read before anything in the file is believed."""
+    length = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else 0
+    try:
+        header = json.loads(content[8 : 8 + length])
+    except ValueError:
+        header = None
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        if FORMAT.encode() in content[: 1 << 20]:
+            raise _damaged(path, "its header is damaged")
+        raise _refuse(path, "no perpixel model")
+    return {str(key): str(value) for key, value in metadata.items()}
+
+
+def _check_fit(path: Path, checkpoint: Checkpoint) -> None:
+    """The weights are those of the network, by name, shape and type; no more and no fewer."""
+    try:
+        with torch.device("meta"):
+            network = build(checkpoint.network)
+    except PerpixelError as error:
+        raise _refuse(path, f"its network cannot be built ({error})") from None
+    theirs, ours = checkpoint.weights, network.state_dict()
+    differences = [f"lacks {name}" for name in ours if name not in theirs]
+    differences += [f"has unknown {name}" for name in theirs if name not in ours]
+    differences += [
+        f"{name} is {_kind(theirs[name])}, not {_kind(own)}"
+        for name, own in ours.items()
+        if name in theirs and _kind(theirs[name]) != _kind(own)
+    ]
+    if checkpoint.labels.classes != checkpoint.network.classes:
+        scored = checkpoint.network.classes
+        differences.append(f"{checkpoint.labels.classes} classes named, {scored} scored")
+    if checkpoint.preprocessing.bands != checkpoint.network.bands:
+        taken = checkpoint.network.bands
+        differences.append(f"{checkpoint.preprocessing.bands} bands prepared, {taken} taken")
+    if differences:
+        more = f" and {len(differences) - 5} more" if len(differences) > 5 else ""
+        raise ModelError(
+            path,
+            found=f"weights do not fit the network: {'; '.join(differences[:5])}{more}",
+            mend="Make the file anew with the perpixel and timm that trained the model",
+        )
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {'×'.join(map(str, tensor.shape))}"
+
+
+def _refuse(path: Path, found: str) -> ModelError:
+    return ModelError(
+        path,
+        found=found,
+        expected="a model that perpixel wrote (.safetensors)",
+        mend="Give the path of such a model",
+    )
+
+
+def _damaged(path: Path, found: str) -> ModelError:
+    return ModelError(
+        path,
+        found=f"damaged or cut short: {found}",
+        expected="a whole model file",
+        mend="Copy or make the file again",
+    )

@@ -1,0 +1,1 @@
+"""The command `perpixel`: the only part that prints or exits."""

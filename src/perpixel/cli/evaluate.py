@@ -1,0 +1,60 @@
+"""`perpixel evaluate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perpixel.cli.console import OUT
+from perpixel.cli.dataset_options import Fold, Folds, Layout
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A model file, as `perpixel train` writes.")],
+    data: Annotated[Path, typer.Argument(help="The dataset folder.")],
+    split: Annotated[str, typer.Option(help="Which split to score.")] = "val",
+    layout: Layout = None,
+    folds: Folds = None,
+    fold: Fold = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the scores here too.", metavar="FILE")
+    ] = None,
+    scales: Annotated[
+        list[float] | None,
+        typer.Option(help="Average the predictions at these sizes.", metavar="S S …"),
+    ] = None,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Average with the mirrored image's prediction.")
+    ] = False,
+) -> None:
+    """Score a model on a split of a dataset.
+
+    The paper's four scores and Dice, at each image's own size.
+
+    Example: perpixel evaluate runs/a/model.safetensors photographs --flip
+    """
+    from perpixel.checkpoint import write_whole
+    from perpixel.cli.progress import counting
+    from perpixel.cli.tables import class_table, mean_table
+    from perpixel.data import division
+    from perpixel.data.layouts import open_dataset
+    from perpixel.inference import evaluation
+    from perpixel.inference.predictor import load
+
+    loaded = load(model)
+    dataset = open_dataset(data, layout, division.Folds.of(folds, fold))
+    for line in (f"layout {dataset.layout}", *dataset.notes):
+        OUT.print(line, soft_wrap=True)
+    pairs = dataset.split(split)
+    with counting("evaluating") as progress:
+        scores = evaluation.evaluate(
+            loaded, pairs, scales=tuple(scales or (1.0,)), flip=flip, progress=progress
+        )
+    OUT.print(class_table(scores))
+    OUT.print(mean_table(scores))
+    if json_file is not None:
+        write_whole(json_file, (json.dumps(scores.as_json(), indent=2) + "\n").encode())
+        OUT.print(f"wrote {json_file}", soft_wrap=True)

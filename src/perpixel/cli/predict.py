@@ -1,0 +1,85 @@
+"""`perpixel predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from perpixel.cli.console import OUT, fail
+
+SOME_FAILED, NOTHING_USABLE = 1, 2
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model file, as `perpixel train` writes.")],
+    paths: Annotated[
+        list[str], typer.Argument(help="Images, folders of images, patterns such as 'p/*.jpg'.")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to write masks into.")],
+    mask_format: Annotated[
+        Literal["png", "coco", "labelme"],
+        typer.Option("--format", help="Masks as pictures, or as files for labelling tools."),
+    ] = "png",
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Also a picture with a legend: NAME_overlay.jpg.")
+    ] = False,
+    probabilities: Annotated[
+        bool,
+        typer.Option("--probabilities", help="Also (classes, height, width) arrays: NAME.npy."),
+    ] = False,
+    areas: Annotated[
+        Path | None,
+        typer.Option(help="Also a CSV file: each class's share of each image.", metavar="FILE"),
+    ] = None,
+    min_confidence: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="Pixels that are less sure are left unlabelled."),
+    ] = 0.0,
+    scales: Annotated[
+        list[float] | None,
+        typer.Option(help="Average the predictions at these sizes.", metavar="S S …"),
+    ] = None,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Average with the mirrored image's prediction.")
+    ] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Also draw each overlay in the terminal.")
+    ] = False,
+) -> None:
+    """Write a mask for each image, at its own size.
+
+    A mask is a palette PNG of class indices; or regions in one JSON file of
+    COCO's form, or polygons in a JSON file of labelme's for each image, which
+    can be corrected in labelling tools and trained on again. An image that cannot be read is
+    reported and the others are done; the exit status is then 1.
+
+    Example: perpixel predict runs/a/model.safetensors new --out masks
+    """
+    from perpixel.cli.progress import counting
+    from perpixel.cli.terminal import draw
+    from perpixel.inference.folder import Results, predict_folder
+    from perpixel.inference.predictor import load
+
+    results = Results(mask_format, "jpg" if overlay else None, probabilities, areas, min_confidence)
+    loaded = load(model)
+    with counting("predicting") as progress:
+        summary = predict_folder(
+            loaded,
+            paths,
+            out,
+            results=results,
+            scales=tuple(scales or (1.0,)),
+            flip=flip,
+            progress=progress,
+            show=draw if show else None,
+        )
+    for _, reason in summary.failed:
+        fail(reason)
+    if not summary.done:
+        raise typer.Exit(NOTHING_USABLE)
+    images = len(summary.done) + len(summary.failed)
+    OUT.print(f"wrote {len(summary.done)} of {images} masks into {out}", soft_wrap=True)
+    if summary.failed:
+        raise typer.Exit(SOME_FAILED)

@@ -1,0 +1,62 @@
+"""What a layout finds in a folder: which files belong together, and the classes it knows of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from perpixel.data.dataset import Pair
+from perpixel.data.mask_encoding import IGNORED, Kind, pack_colour
+from perpixel.labels import Colour, LabelSpace
+
+# The name of the pairs that nobody has split yet.
+UNSPLIT = "all"
+
+
+@dataclass(frozen=True)
+class KnownClasses:
+    """The classes that a layout knows without being told.
+
+    Args:
+        labels: their names and colours.
+        numbers: what the numbers in masks mean: (value, class index or IGNORED).
+        rest_ignored: whether all other numbers are ignored.
+        certainty: what a `classes.yaml` may say. "suggested": its own classes, numbered in its own
+            order, if it names none of these. "fixed": only these names. "collected": the classes
+            were collected from the masks, and it may name classes that do not occur.
+        painted_as: for each class the colours that it has in colour masks, where they are not its
+            colour in `labels` alone.
+        ignored_colours: colours of pixels without a label.
+    """
+
+    labels: LabelSpace
+    numbers: tuple[tuple[int, int], ...]
+    rest_ignored: bool = False
+    certainty: Literal["suggested", "fixed", "collected"] = "suggested"
+    painted_as: tuple[tuple[Colour, ...], ...] = ()
+    ignored_colours: tuple[Colour, ...] = ()
+
+    def values_of(self, index: int, kind: Kind) -> tuple[int, ...]:
+        """The stored values of a class (or of IGNORED): numbers, or packed colours."""
+        if kind == "numbers":
+            return tuple(value for value, to in self.numbers if to == index)
+        if index == IGNORED:
+            return tuple(map(pack_colour, self.ignored_colours))
+        colours = self.painted_as[index] if self.painted_as else (self.labels.colours[index],)
+        return tuple(map(pack_colour, colours))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a layout found in a folder.
+
+    Args:
+        splits: the pairs of each split, without their encoding; UNSPLIT: to be split by us.
+        known: the classes, where the layout knows them.
+        notes: what was understood, each a sentence for the owner of the data.
+    """
+
+    splits: Mapping[str, tuple[Pair, ...]]
+    known: KnownClasses | None = None
+    notes: tuple[str, ...] = ()

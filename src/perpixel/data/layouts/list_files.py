@@ -1,0 +1,69 @@
+"""Layout: `train.txt`, `val.txt`, `test.txt`, each line an image and its mask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from perpixel.data.dataset import SPLITS, Pair
+from perpixel.data.found import Found
+from perpixel.data.pairing import require
+from perpixel.errors import DataError
+
+NAME = "lists"
+LOOKS_FOR = "train.txt, val.txt or test.txt whose lines are `image mask` relative to the folder"
+
+
+def recognises(root: Path) -> bool:
+    """Whether the folder has a list of at least one split."""
+    return any((root / f"{split}.txt").is_file() for split in SPLITS)
+
+
+def names_real_files(root: Path) -> bool:
+    """Whether the first line of the first list names files that are there."""
+    path = next(
+        (root / f"{split}.txt" for split in SPLITS if (root / f"{split}.txt").is_file()), None
+    )
+    pairs = _pairs(root, path)[:1] if path is not None else []
+    return all(file.is_file() for _, files in pairs for file in files) and bool(pairs)
+
+
+def read(root: Path) -> Found:
+    """The pairs of each split that has a list. A line with an image alone is an unlabelled image.
+
+    The two paths are separated by a tab, or by spaces if neither contains one.
+
+    Raises:
+        DataError: a list is no text, a line has more than two paths, or a file is missing.
+    """
+    lists = {split: root / f"{split}.txt" for split in SPLITS}
+    return Found({name: _read(root, path) for name, path in lists.items() if path.is_file()})
+
+
+def _read(root: Path, path: Path) -> tuple[Pair, ...]:
+    pairs = _pairs(root, path)
+    every = [(number, file) for number, files in pairs for file in files]
+    require(path, {f"{str(file).removeprefix(f'{root}/')} (line {n})": file for n, file in every})
+    return tuple(Pair(files[0], files[1] if len(files) > 1 else None) for _, files in pairs)
+
+
+def _pairs(root: Path, path: Path) -> list[tuple[int, list[Path]]]:
+    """Of each line that is not empty its number, and the one or two paths on it."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        found = f"cannot be read ({error})"
+        raise DataError(path, found=found, mend="Write it as UTF-8 text") from None
+    pairs: list[tuple[int, list[Path]]] = []
+    for number, line in enumerate(lines, 1):
+        fields = line.split("\t") if "\t" in line else line.split()
+        files = [root / field.strip() for field in fields if field.strip()]
+        if len(files) > 2:
+            raise DataError(
+                f"{path}, line {number}",
+                found=f"{len(files)} paths",
+                expected="an image and its mask",
+                mend="Separate the two paths by a tab if they contain spaces",
+            )
+        if files:
+            pairs.append((number, files))
+    return pairs

@@ -1,0 +1,281 @@
+"""Training batches: the same for the same seed and epoch, however many processes load them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Shaped
+from torch.utils.data import DataLoader, Dataset
+
+from perpixel.data.augment import Augmentation, augment
+from perpixel.data.balance import Balance, pixel_of
+from perpixel.data.dataset import Pair
+from perpixel.data.sample import Sample, read_sample
+from perpixel.errors import DataError, PerpixelError
+from perpixel.labels import LabelSpace
+from perpixel.preprocessing import Preprocessing
+
+# Decoded images are kept, in each loading process, up to so many bytes: decoding takes four times
+# as long as augmentation.
+KEPT_BYTES = 1 << 29
+
+
+class Key(NamedTuple):
+    """A training sample: its epoch, its image, the place of its draws, and a class to crop around
+    (-1: none)."""
+
+    epoch: int
+    image: int
+    place: int
+    focus: int = -1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one training step sees.
+
+    Args:
+        images: uint8, uint16 or float32 (B, bands, h, w), not yet normalised.
+        masks: uint8 or uint16 (B, h, w), class index or ignore index.
+        paths: the images' files.
+    """
+
+    images: Shaped[torch.Tensor, "B bands h w"]
+    masks: Shaped[torch.Tensor, "B h w"]
+    paths: tuple[Path, ...]
+
+
+class TrainingSamples(Dataset[Sample | PerpixelError]):
+    """The augmented samples of a split; each draw follows from (seed, epoch, index).
+
+    An error is returned, not raised: it has to travel from a loading process in one piece.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        labels: LabelSpace,
+        augmentation: Augmentation,
+        preprocessing: Preprocessing,
+        seed: int,
+    ) -> None:
+        self.pairs = tuple(pairs)
+        self.labels = labels
+        self.augmentation = augmentation
+        self.preprocessing = preprocessing
+        self.seed = seed
+        self._kept: dict[int, Sample] = {}
+        self._room = KEPT_BYTES
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, key: Key) -> Sample | PerpixelError:
+        pair = self.pairs[key.image]
+        try:
+            sample = self._decoded(key.image)
+            image = self.preprocessing.fit_bands(sample.image, str(pair.image))
+        except PerpixelError as error:
+            return error
+        if sample.mask is None:
+            return _unlabelled(pair)
+        rng = _rng(self.seed, key.epoch, key.place)
+        image, mask = augment(
+            image,
+            sample.mask,
+            self.augmentation,
+            rng,
+            self.preprocessing.fill(image.dtype),
+            self.labels.ignore_index,
+            None if key.focus < 0 else pixel_of(sample.mask, key.focus, rng),
+        )
+        return Sample(image, mask, pair)
+
+    def _decoded(self, index: int) -> Sample:
+        kept = self._kept.get(index)
+        if kept is not None:
+            return kept
+        sample = read_sample(self.pairs[index], self.labels)
+        size = sample.image.nbytes + (0 if sample.mask is None else sample.mask.nbytes)
+        if size <= self._room:
+            self._kept[index] = sample
+            self._room -= size
+        return sample
+
+    def collate(self, samples: list[Sample | PerpixelError]) -> Batch | PerpixelError:
+        """A batch of samples, padded at the bottom and right to the largest of them."""
+        good: list[Sample] = []
+        for sample in samples:
+            if isinstance(sample, PerpixelError):
+                return sample
+            good.append(sample)
+        first = good[0]
+        for sample in good:
+            if sample.image.dtype != first.image.dtype:
+                return DataError(
+                    sample.pair.image,
+                    found=f"{sample.image.dtype} pixels",
+                    expected=f"{first.image.dtype} pixels, as {first.pair.image.name} has",
+                    mend="Convert the images to one type",
+                )
+        bands = first.image.shape[0]
+        height = max(sample.image.shape[1] for sample in good)
+        width = max(sample.image.shape[2] for sample in good)
+        images = np.empty((len(good), bands, height, width), first.image.dtype)
+        images[:] = _in_type(self.preprocessing.fill(images.dtype), images.dtype)[:, None, None]
+        masks = np.full(
+            (len(good), height, width), self.labels.ignore_index, self.labels.mask_dtype
+        )
+        for slot, sample in enumerate(good):
+            _, rows, columns = sample.image.shape
+            images[slot, :, :rows, :columns] = sample.image
+            masks[slot, :rows, :columns] = sample.mask
+        paths = tuple(sample.pair.image for sample in good)
+        return Batch(torch.from_numpy(images), torch.from_numpy(masks), paths)
+
+
+class TrainingLoader:
+    """The batches of every epoch of a run. Loading processes start once and live with it."""
+
+    def __init__(
+        self,
+        samples: TrainingSamples,
+        batch_size: int,
+        workers: int,
+        balance: Balance | None = None,
+    ) -> None:
+        self._plan = _Plan(len(samples), batch_size, samples.seed, balance)
+        self._loader: DataLoader[Sample | PerpixelError] = DataLoader(
+            samples,
+            batch_sampler=self._plan,
+            collate_fn=samples.collate,
+            num_workers=workers,
+            # A fork of a process whose OpenMP threads run would be killed in its first kernel.
+            multiprocessing_context="forkserver" if workers else None,
+            persistent_workers=workers > 0,
+            worker_init_fn=_single_threaded if workers else None,
+        )
+
+    @property
+    def batches(self) -> int:
+        """How many batches an epoch has."""
+        return self._plan.batches
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from batch `start` on, bit for bit the same each time.
+
+        Raises:
+            DataError: a file cannot be decoded, or image and mask do not fit.
+            ModelError: an image has other bands than the network takes.
+        """
+        self._plan.epoch, self._plan.start = epoch, start
+        for batch in self._loader:
+            if isinstance(batch, PerpixelError):
+                try:
+                    raise batch
+                finally:
+                    # Else the error's traceback holds this frame, this frame the error, and the
+                    # loading processes outlive the loader until a garbage collection.
+                    del batch
+            yield batch
+
+
+def training_loader(
+    pairs: Sequence[Pair],
+    labels: LabelSpace,
+    augmentation: Augmentation,
+    preprocessing: Preprocessing,
+    *,
+    batch_size: int,
+    seed: int,
+    workers: int,
+    balance: Balance | None = None,
+) -> TrainingLoader:
+    """The training batches of some pairs, shuffled anew in each epoch.
+
+    Every batch has `batch_size` samples: the last of an epoch is filled up from the beginning of
+    the epoch's own order, because a batch norm cannot learn from a batch of one. With fewer
+    samples than `batch_size`, one batch has them all.
+
+    Args:
+        pairs: labelled images.
+        labels: what the masks' values mean.
+        augmentation: how samples are varied.
+        preprocessing: says the network's bands and the value that pads an image.
+        batch_size: samples in a batch.
+        seed: order and variation follow from it and the epoch.
+        workers: loading processes; 0 loads in the calling one.
+        balance: says which samples are drawn by class, of these pairs, instead of in turn.
+
+    Raises:
+        DataError: there are no pairs, or one has no mask.
+    """
+    if not pairs:
+        mend = "Give at least one image with its mask"
+        raise DataError("training", found="no images", mend=mend)
+    for pair in pairs:
+        if pair.mask is None:
+            raise _unlabelled(pair)
+    samples = TrainingSamples(pairs, labels, augmentation, preprocessing, seed)
+    return TrainingLoader(samples, batch_size, workers, balance)
+
+
+class _Plan:
+    """The batch sampler: which samples form which batch of the epoch that is set."""
+
+    def __init__(
+        self, samples: int, batch_size: int, seed: int, balance: Balance | None = None
+    ) -> None:
+        self.samples = samples
+        self.batch_size = min(batch_size, samples)
+        self.seed = seed
+        self.balance = balance
+        self.epoch = 0
+        self.start = 0
+
+    @property
+    def batches(self) -> int:
+        return -(-self.samples // self.batch_size)
+
+    def __len__(self) -> int:
+        return self.batches - self.start
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        order = _rng(self.seed, self.epoch).permutation(self.samples)
+        keys = [Key(self.epoch, int(index), 1 + int(index)) for index in order]
+        if self.balance is not None:
+            # The epoch's place 0 is no sample's, nor are those beyond the samples.
+            drawn = self.balance.draw(self.samples, _rng(self.seed, self.epoch, 0))
+            for slot, (index, focus) in enumerate(zip(*drawn, strict=True)):
+                if focus >= 0:
+                    place = 1 + self.samples + slot
+                    keys[slot] = Key(self.epoch, int(index), place, int(focus))
+        keys += keys
+        for batch in range(self.start, self.batches):
+            yield keys[batch * self.batch_size : (batch + 1) * self.batch_size]
+
+
+def _rng(seed: int, *place: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place))
+
+
+def _in_type(
+    values: Shaped[np.ndarray, "bands"], dtype: np.dtype[np.generic]
+) -> Shaped[np.ndarray, "bands"]:
+    return (np.rint(values) if np.issubdtype(dtype, np.integer) else values).astype(dtype)
+
+
+def _unlabelled(pair: Pair) -> DataError:
+    mend = "Add its mask, or take it out of the training split"
+    return DataError(pair.image, found="a training image without a mask", mend=mend)
+
+
+def _single_threaded(_: int) -> None:
+    # Torch does the same for itself; a loading process is one of several.
+    cv2.setNumThreads(1)

@@ -1,0 +1,1 @@
+"""What leaves perpixel for others to look at."""

@@ -1,0 +1,1 @@
+"""Inference: from a model file and images to masks and scores."""

@@ -1,0 +1,146 @@
+"""Evaluation: a model's scores over labelled images, each at its own size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Int64, Integer
+
+from perpixel import kernels
+from perpixel.data.dataset import Pair
+from perpixel.data.sample import Sample, evaluation_samples
+from perpixel.errors import DataError
+from perpixel.inference.predictor import Model
+from perpixel.inference.test_time import averaged_winner, check_scales
+from perpixel.labels import LabelSpace
+from perpixel.metrics import Confusion, Scores
+
+Mask = Integer[np.ndarray, "*shape"]
+
+
+def evaluate(
+    model: Model,
+    pairs: Sequence[Pair],
+    *,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    batch_size: int = 1,
+    autocast: torch.dtype | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scores:
+    """The model's scores over all labelled pixels of the pairs.
+
+    Pixels are counted over all images and scores are derived from the sum. No image and no mask
+    is resized: a prediction is compared at the image's own size. No sample is left out.
+
+    Args:
+        model: loaded, or made of a network in training; its mode is left as it was.
+        pairs: images with masks.
+        scales, flip: test-time augmentation, as in `Model.predict`.
+        batch_size: up to so many neighbouring images of one size go through the network together.
+        autocast: a lower precision for the network, or None for its own.
+        progress: called with (images done, images in all) after each batch.
+
+    Raises:
+        DataError: a file cannot be read, a mask does not fit its image or classes, or an image has
+            no mask; there are no pairs.
+        ModelError: an image has other bands than the model takes.
+    """
+    return count(
+        model,
+        pairs,
+        scales=scales,
+        flip=flip,
+        batch_size=batch_size,
+        autocast=autocast,
+        progress=progress,
+    ).scores()
+
+
+def count(
+    model: Model,
+    pairs: Sequence[Pair],
+    *,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    batch_size: int = 1,
+    autocast: torch.dtype | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Confusion:
+    """The counts that `evaluate` derives scores from: those of parts of a dataset add up."""
+    check_scales(scales)
+    confusion = Confusion(model.labels)
+    done = 0
+    samples = (sample for sample, _ in labelled_samples(model, pairs))
+    for batch in _batches(samples, batch_size):
+        views = model.views(
+            [sample.image for sample in batch],
+            names=[str(sample.pair.image) for sample in batch],
+            scales=scales,
+            flip=flip,
+            autocast=autocast,
+        )
+        with torch.inference_mode():
+            prediction = kernels.argmax(views[0]) if len(views) == 1 else averaged_winner(views)[0]
+            masks = np.stack([sample.mask for sample in batch if sample.mask is not None])
+            confusion.add(confusion_counts(model.labels, prediction, masks))
+        done += len(batch)
+        if progress is not None:
+            progress(done, len(pairs))
+    return confusion
+
+
+def confusion_counts(
+    labels: LabelSpace, prediction: Integer[torch.Tensor, "*shape"], mask: Mask
+) -> Int64[np.ndarray, "classes classes"]:
+    """How often each class of the mask (row) was predicted as each class (column)."""
+    # A mask may be read-only, as decoded; tensors cannot be.
+    writable = np.require(mask, requirements="W")
+    counts = kernels.confusion(
+        prediction,
+        torch.from_numpy(writable).to(prediction.device),
+        classes=labels.classes,
+        ignore_index=labels.ignore_index,
+    )
+    return np.asarray(counts.cpu().numpy())
+
+
+def labelled_samples(model: Model, pairs: Sequence[Pair]) -> Iterator[tuple[Sample, Mask]]:
+    """The samples and their masks, in order; the first that cannot be used ends it.
+
+    Raises:
+        DataError: a file cannot be read, a mask does not fit its image or classes, or an image has
+            no mask; there are no pairs.
+    """
+    if not pairs:
+        raise DataError("dataset", found="no images to evaluate on", mend="Name another split")
+    for pair in pairs:
+        if pair.mask is None:
+            mend = "Give its mask, or leave the image out"
+            raise DataError(pair.image, found="an image without a mask", mend=mend)
+    for sample in evaluation_samples(pairs, model.labels):
+        if isinstance(sample, DataError):
+            raise sample
+        assert sample.mask is not None
+        yield sample, sample.mask
+
+
+def _batches(samples: Iterator[Sample], batch_size: int) -> Iterator[list[Sample]]:
+    """Neighbouring samples of one shape and type, up to `batch_size` of them together."""
+    batch: list[Sample] = []
+    for sample in samples:
+        if batch and _kind(sample) != _kind(batch[0]):
+            yield batch
+            batch = []
+        batch.append(sample)
+        if len(batch) >= batch_size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _kind(sample: Sample) -> tuple[object, ...]:
+    return sample.image.shape, sample.image.dtype

@@ -1,0 +1,152 @@
+"""Which images a prediction is asked for, and what the results of each are called."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from perpixel.data.header import SUFFIXES
+from perpixel.errors import DataError, OutputError
+
+
+@dataclass(frozen=True)
+class Input:
+    """An image file, and its path below the folder (or the pattern's folder) it was found in."""
+
+    path: Path
+    relative: Path
+
+
+def expand(inputs: Sequence[str | Path], out: Path) -> list[Input]:
+    """The images that files, folders and glob patterns stand for, each once, in a fixed order.
+
+    A folder stands for all images in it and in its subfolders, by their suffixes; hidden files
+    and what lies in `out` (the results of an earlier run) are left out.
+
+    Raises:
+        DataError: an input stands for no image.
+        OutputError: `out` is one of the input folders.
+    """
+    found: dict[Path, Input] = {}
+    for one in inputs:
+        matches = list(_matches(str(one), out))
+        if not matches:
+            raise _nothing(one)
+        for match in matches:
+            found.setdefault(match.path.resolve(), match)
+    if not found:
+        raise DataError("inputs", found="no image was named", mend="Name a file or a folder")
+    return list(found.values())
+
+
+def stems(images: Sequence[Input], suffixes: Sequence[str]) -> list[Path]:
+    """A distinct path for the results of each image, to which the suffixes are appended.
+
+    It is the image's relative path without its suffix. Where two images would share a result,
+    the suffix is kept; if that is not enough, the folders that tell them apart are put before it.
+
+    Args:
+        images: what results are for.
+        suffixes: of each result, such as ".png" and "_overlay.png".
+
+    Raises:
+        OutputError: no distinct names were found.
+    """
+    common = Path(os.path.commonpath([image.path.resolve().parent for image in images]))
+    longer = [image.path.resolve().relative_to(common) for image in images]
+    choices = [
+        (_bare(image.relative), image.relative, _bare(full), full)
+        for image, full in zip(images, longer, strict=True)
+    ]
+    levels = [0] * len(images)
+    while True:
+        chosen = [choice[level] for choice, level in zip(choices, levels, strict=True)]
+        results = [[f"{stem}{suffix}" for suffix in suffixes] for stem in chosen]
+        claims = Counter(name for names in results for name in names)
+        clashing = [
+            index for index, names in enumerate(results) if any(claims[name] > 1 for name in names)
+        ]
+        if not clashing:
+            return chosen
+        movable = [index for index in clashing if levels[index] + 1 < len(choices[index])]
+        if not movable:
+            first, second = (str(images[index].path) for index in clashing[:2])
+            mend = "Predict them into different folders"
+            raise OutputError(second, found=f"its result has the name of {first}'s", mend=mend)
+        for index in movable:
+            levels[index] += 1
+
+
+def _matches(one: str, out: Path) -> Iterator[Input]:
+    path = Path(one)
+    if path.is_dir():
+        yield from _images_in(path, path, out)
+    elif path.exists():
+        yield Input(path, Path(path.name))
+    elif glob.has_magic(one):
+        fixed = _fixed_part(path)
+        for match in sorted(fixed.glob(str(path.relative_to(fixed)))):
+            relative = match.relative_to(fixed)
+            if _inside(match, out) or any(part.startswith(".") for part in relative.parts):
+                continue
+            if match.is_dir():
+                yield from _images_in(match, fixed, out)
+            elif _is_image(match.name):
+                yield Input(match, relative)
+
+
+def _images_in(folder: Path, root: Path, out: Path) -> Iterator[Input]:
+    if folder.resolve() == out.resolve():
+        raise OutputError(
+            out,
+            found="is also a folder that images are read from",
+            expected="another folder for the results",
+            mend="Give another --out: the next run would take the masks for images",
+        )
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and not _inside(Path(parent, name), out)
+        )
+        for name in sorted(names):
+            if _is_image(name) and not name.startswith("."):
+                yield Input(Path(parent, name), Path(parent, name).relative_to(root))
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES)
+
+
+def _inside(path: Path, out: Path) -> bool:
+    return path.resolve().is_relative_to(out.resolve())
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The folders of a pattern before the first part that can vary."""
+    parts: list[str] = []
+    for part in pattern.parts[:-1]:
+        if glob.has_magic(part):
+            break
+        parts.append(part)
+    return Path(*parts)
+
+
+def _bare(path: Path) -> Path:
+    return path.with_suffix("") if path.suffix.lower() in SUFFIXES else path
+
+
+def _nothing(one: str | Path) -> DataError:
+    if Path(one).is_dir():
+        found = "no image in this folder or its subfolders"
+    elif glob.has_magic(str(one)):
+        found = "no image matches this pattern"
+    else:
+        found = "no such file or folder"
+    endings = ", ".join(SUFFIXES)
+    mend = "Give an image file, a folder or a pattern in quotes"
+    return DataError(one, found=found, expected=f"images ({endings})", mend=mend)

@@ -1,0 +1,192 @@
+"""Model: a network together with all that is needed to use it, and `load`, which reads one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Shaped
+from torch import nn
+
+from perpixel.checkpoint import read_checkpoint
+from perpixel.errors import ConfigError
+from perpixel.inference.image import ImageLike, decoded
+from perpixel.inference.segmentation import Segmentation
+from perpixel.inference.test_time import (
+    averaged_winner,
+    check_scales,
+    mirrored,
+    resized,
+    seen_from,
+)
+from perpixel.labels import LabelSpace
+from perpixel.preprocessing import Preprocessing
+from perpixel.score_map import ScoreMap
+
+RUNTIMES = ("auto", "torch")
+
+
+class Model:
+    """A network, the classes that it knows, and the preprocessing that it was trained with.
+
+    Args:
+        network: any module from (B, bands, H, W) to a ScoreMap; it is moved to the device.
+        labels: the classes.
+        preprocessing: from an image's numbers to the network's input.
+        device: where it runs.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        labels: LabelSpace,
+        preprocessing: Preprocessing,
+        device: torch.device,
+    ) -> None:
+        # Channels last: the memory order in which CPU and GPU convolutions run fastest.
+        self.network = network.to(device).to(memory_format=torch.channels_last)
+        self.labels = labels
+        self.preprocessing = preprocessing
+        self.device = device
+
+    def predict(
+        self, image: ImageLike, *, scales: Sequence[float] = (1.0,), flip: bool = False
+    ) -> Segmentation:
+        """A class and a confidence for every pixel, at the image's own size.
+
+        Args:
+            image: a path, a Pillow image, or an array (H, W) or (H, W, bands).
+            scales: the image is seen at each of them, and probabilities are averaged.
+            flip: it is also seen mirrored, left to right, at each scale.
+
+        Raises:
+            DataError: the image cannot be decoded.
+            ModelError: it has other bands than the model takes.
+            ConfigError: a scale is not above 0.
+        """
+        array, name = decoded(image)
+        views = self.views([array], names=[name], scales=scales, flip=flip)
+        return self.segmentation(array, views)
+
+    def views(
+        self,
+        images: Sequence[Shaped[np.ndarray, "bands H W"]],
+        *,
+        names: Sequence[str],
+        scales: Sequence[float] = (1.0,),
+        flip: bool = False,
+        autocast: torch.dtype | None = None,
+    ) -> list[ScoreMap]:
+        """Run the network on decoded images of one size and type, once for each view of them.
+
+        Args:
+            images: as decoded, any number of bands that the preprocessing can fit.
+            names: what errors call each image.
+            scales, flip: the views, as in `predict`.
+            autocast: a lower precision for the network, or None for its own.
+
+        Returns:
+            one score map for each view, all looked up from the images' own pixels.
+
+        Raises:
+            ModelError: an image has other bands than the model takes.
+            ConfigError: a scale is not above 0.
+        """
+        check_scales(scales)
+        bands = [
+            np.ascontiguousarray(self.preprocessing.fit_bands(image, name))
+            for image, name in zip(images, names, strict=True)
+        ]
+        maps = []
+        with torch.inference_mode(), evaluating(self.network):
+            stored = torch.from_numpy(np.stack(bands)).to(self.device)
+            batch = self.preprocessing(stored)
+            for scale in scales:
+                scaled = resized(batch, scale)
+                score_map = self._scores(scaled, autocast)
+                maps.append(seen_from(score_map, (batch.shape[2], batch.shape[3])))
+                if flip:
+                    score_map = mirrored(self._scores(scaled.flip(3), autocast))
+                    maps.append(seen_from(score_map, (batch.shape[2], batch.shape[3])))
+        return maps
+
+    def segmentation(
+        self, image: Shaped[np.ndarray, "bands H W"], views: Sequence[ScoreMap]
+    ) -> Segmentation:
+        """What the views of one image say about it."""
+        with torch.inference_mode():
+            mask, confidence = averaged_winner(views)
+        return Segmentation(
+            mask=mask[0].cpu().numpy().astype(self.labels.mask_dtype, copy=False),
+            confidence=confidence[0].cpu().numpy(),
+            labels=self.labels,
+            image=image,
+        )
+
+    def _scores(
+        self, batch: Float32[torch.Tensor, "batch bands H W"], autocast: torch.dtype | None
+    ) -> ScoreMap:
+        with torch.autocast(self.device.type, dtype=autocast, enabled=autocast is not None):
+            score_map = self.network(batch.contiguous(memory_format=torch.channels_last))
+        assert isinstance(score_map, ScoreMap)
+        return score_map
+
+
+def load(path: str | Path, device: str | None = "auto", runtime: str = "auto") -> Model:
+    """Read a model file.
+
+    `load(path, runtime="torch").network` is the torch module; of its result on a normalised batch,
+    `network(batch).logits()` are the scores at every pixel, (B, classes, H, W).
+
+    Args:
+        path: a `.safetensors` file that perpixel wrote.
+        device: "cpu", "cuda", "cuda:1" …, or "auto" (also None): a GPU where there is one.
+        runtime: what computes the network: "torch", which is also what "auto" takes.
+
+    Raises:
+        ModelError: the file is missing, damaged, or not one of ours.
+        ConfigError: there is no such device or runtime.
+    """
+    if runtime not in RUNTIMES:
+        raise ConfigError(
+            "runtime",
+            found=f"no runtime is called {runtime!r}",
+            expected=" or ".join(RUNTIMES),
+            mend="Leave it out, or name one of these",
+        )
+    chosen = pick_device(device)
+    checkpoint = read_checkpoint(Path(path))
+    return Model(checkpoint.restore(), checkpoint.labels, checkpoint.preprocessing, chosen)
+
+
+def pick_device(name: str | None = "auto") -> torch.device:
+    """The device of that name; "auto" or None is a GPU where there is one, else the CPU.
+
+    Raises:
+        ConfigError: it is no name of a device, or this machine has none such.
+    """
+    if name in (None, "auto"):
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    mend = "Give auto, cpu, cuda or cuda:0"
+    try:
+        device = torch.device(str(name))
+    except RuntimeError:
+        raise ConfigError("device", found=f"no device is called {name!r}", mend=mend) from None
+    present = {"cpu": 1, "cuda": torch.cuda.device_count()}.get(device.type, 0)
+    if (device.index or 0) >= present:
+        raise ConfigError("device", found=f"this machine has no {name}", mend=mend)
+    return device
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """The network in evaluation mode, and afterwards in the mode it was in."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)

@@ -1,0 +1,42 @@
+"""What the machine that this runs on has to offer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+
+# Where Linux says how much memory a container may have and has: control groups, versions 2 and 1.
+_GROUPS = (
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    (
+        "memory/memory.limit_in_bytes",
+        "memory/memory.usage_in_bytes",
+        "memory/memory.stat",
+        "total_inactive_file",
+    ),
+)
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
+
+
+def available_memory(groups: Path = CONTROL_GROUPS) -> int:
+    """Bytes that this process can still take without swapping or being killed.
+
+    In a container that is what its own limit leaves, where that is less than the machine has.
+
+    Args:
+        groups: where the control groups are mounted; nothing is there outside Linux.
+    """
+    free = [int(psutil.virtual_memory().available)]
+    for limit, usage, statistics, cached in _GROUPS:
+        try:
+            most = (groups / limit).read_text(encoding="ascii").strip()
+            used = int((groups / usage).read_text(encoding="ascii"))
+            lines = (groups / statistics).read_text(encoding="ascii").splitlines()
+        except OSError:
+            continue
+        if most.isdigit():
+            # Cached file pages count as used, and are given up when memory is asked for.
+            freed = sum(int(line.split()[1]) for line in lines if line.split()[0] == cached)
+            free.append(max(int(most) - used + freed, 0))
+    return min(free)

@@ -1,0 +1,60 @@
+"""The objective: what a step makes smaller, from a network's scores and the masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Integer
+
+from perpixel import kernels
+from perpixel.score_map import ScoreMap
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Cross-entropy, of all labelled pixels or the hard ones; and Dice beside it.
+
+    Every term takes the coarse scores, and none sees a pixel without a label.
+
+    Args:
+        ignore_index: marks such pixels.
+        class_weights: of a pixel of each class in the cross-entropy; None: 1.
+        label_smoothing: share of the target spread over all classes, in the cross-entropy.
+        reduction: of the cross-entropy over the pixels, "mean" or "sum".
+        hard_pixels: the share of the labelled pixels that the cross-entropy is of, the hardest.
+        dice: the weight of the soft Dice loss, which is of all labelled pixels.
+    """
+
+    ignore_index: int
+    class_weights: Float[torch.Tensor, "classes"] | None = None
+    label_smoothing: float = 0.0
+    reduction: Literal["mean", "sum"] = "mean"
+    hard_pixels: float = 1.0
+    dice: float = 0.0
+
+    def __call__(
+        self, score_map: ScoreMap, masks: Integer[torch.Tensor, "batch H W"]
+    ) -> Float[torch.Tensor, ""]:
+        """The loss of a batch.
+
+        Raises:
+            DataError: on a CPU, a label is neither a class nor the ignore index.
+        """
+        hard = masks
+        if self.hard_pixels < 1:
+            hard = kernels.hard_pixels(
+                score_map, masks, ignore_index=self.ignore_index, share=self.hard_pixels
+            )
+        loss = kernels.cross_entropy(
+            score_map,
+            hard,
+            ignore_index=self.ignore_index,
+            class_weights=self.class_weights,
+            label_smoothing=self.label_smoothing,
+            reduction=self.reduction,
+        )
+        if self.dice > 0:
+            loss = loss + self.dice * kernels.dice(score_map, masks, ignore_index=self.ignore_index)
+        return loss

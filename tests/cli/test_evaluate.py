@@ -1,0 +1,63 @@
+"""`perpixel evaluate` on tiny drawn scenes."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import perpixel
+from cli.conftest import Command
+from perpixel.delivery.scenes import CLASSES
+
+KEYS = {
+    "mean_iou",
+    "pixel_accuracy",
+    "mean_accuracy",
+    "frequency_weighted_iou",
+    "mean_dice",
+    "classes",
+}
+
+
+def test_the_table_and_the_json_hold_what_the_library_computes(
+    command: Command, model: Path, drawn: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "scores.json"
+    shown = command("evaluate", model, drawn, "--json", file)
+    assert shown.exit_code == 0, shown.output
+    scores = json.loads(file.read_text(encoding="utf-8"))
+    pairs = perpixel.open_dataset(drawn).split("val")
+    assert scores == perpixel.evaluate(perpixel.load(model), pairs).as_json()
+    assert scores.keys() == KEYS
+    assert list(scores["classes"]) == list(CLASSES.names)
+    assert all(
+        of.keys() == {"iou", "accuracy", "dice", "pixels"} for of in scores["classes"].values()
+    )
+    row = re.search(r"mean IoU\s+│\s+(\S+)", shown.stdout)
+    assert row is not None
+    assert float(row[1]) == pytest.approx(scores["mean_iou"], abs=1e-4)
+    assert all(name in shown.stdout for name in CLASSES.names)
+
+
+def test_scores_are_those_that_training_saw(
+    command: Command, model: Path, run: Path, drawn: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "scores.json"
+    command("evaluate", model, drawn, "--json", file)
+    last = json.loads((run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    assert json.loads(file.read_text(encoding="utf-8")) == last["validation"]
+
+
+def test_another_split_and_test_time_augmentation_change_the_scores(
+    command: Command, model: Path, drawn: Path, tmp_path: Path
+) -> None:
+    scores = []
+    for index, more in enumerate([(), ("--split", "test"), ("--scales", 0.5, 1, "--flip")]):
+        file = tmp_path / f"{index}.json"
+        shown = command("evaluate", model, drawn, "--json", file, *more)
+        assert shown.exit_code == 0, shown.output
+        scores.append(json.loads(file.read_text(encoding="utf-8"))["mean_iou"])
+    assert len(set(scores)) == 3

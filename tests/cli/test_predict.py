@@ -1,0 +1,73 @@
+"""`perpixel predict` on tiny drawn scenes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import perpixel
+from cli.conftest import Command
+
+
+def test_each_image_gets_its_mask_and_what_else_was_asked_for(
+    command: Command, model: Path, drawn: Path, tmp_path: Path
+) -> None:
+    out, areas = tmp_path / "masks", tmp_path / "areas.csv"
+    images = drawn / "val" / "images"
+    shown = command(
+        *("predict", model, images, "--out", out, "--areas", areas),
+        *("--overlay", "--probabilities", "--min-confidence", 0.3),
+    )
+    assert shown.exit_code == 0, shown.output
+    assert "wrote 2 of 2 masks" in shown.stdout
+    loaded = perpixel.load(model)
+    for image in images.iterdir():
+        with Image.open(out / f"{image.stem}.png") as mask:
+            assert mask.mode == "P"
+            assert np.array_equal(mask, loaded.predict(image).below(0.3).mask)
+        assert (out / f"{image.stem}_overlay.jpg").is_file()
+        assert np.load(out / f"{image.stem}.npy").shape == (6, 150, 200)
+    assert len(areas.read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_one_unreadable_image_is_reported_the_others_are_done_and_the_status_is_1(
+    command: Command, model: Path, drawn: Path, tmp_path: Path
+) -> None:
+    images = Path(shutil.copytree(drawn / "val" / "images", tmp_path / "images"))
+    first, second = sorted(images.iterdir())
+    first.write_bytes(first.read_bytes()[:500])
+    shown = command("predict", model, f"{images}/*.png", "--out", tmp_path / "out")
+    assert shown.exit_code == 1
+    assert shown.stderr.count("\n") == 1
+    assert str(first) in shown.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [second.name]
+
+
+def test_nothing_usable_is_status_2(
+    command: Command, model: Path, drawn: Path, tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.png"
+    cut.write_bytes(next((drawn / "val" / "images").iterdir()).read_bytes()[:500])
+    refused = command("predict", model, cut, "--out", tmp_path / "out")
+    assert refused.exit_code == 2
+    assert str(cut) in refused.stderr
+    assert not list((tmp_path / "out").glob("*"))
+
+
+@pytest.mark.parametrize("form", ["coco", "labelme"])
+def test_masks_for_labelling_tools_can_be_scored_and_so_trained_on(
+    command: Command, model: Path, drawn: Path, tmp_path: Path, form: str
+) -> None:
+    out, scores = tmp_path / "out", tmp_path / "scores.json"
+    shown = command("predict", model, drawn / "val/images", "--out", out, "--format", form)
+    assert shown.exit_code == 0, shown.output
+    shown = command("evaluate", model, out, "--split", "train", "--json", scores)
+    assert shown.exit_code == 0, shown.output
+    assert f"layout {form}" in shown.stdout
+    # A model agrees with its own predictions.
+    assert json.loads(scores.read_text())["pixel_accuracy"] == 1.0

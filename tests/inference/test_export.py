@@ -1,0 +1,116 @@
+"""Predictions go to labelling tools and come back pixel for pixel."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image, ImageDraw
+
+from perpixel.data.layouts import open_dataset
+from perpixel.data.sample import read_sample
+from perpixel.inference.folder import Results, predict_folder
+from perpixel.inference.predictor import Model
+from perpixel.inference.regions import regions
+
+MASKS = st.tuples(st.integers(1, 24), st.integers(1, 24)).flatmap(
+    lambda size: arrays(np.uint8, size, elements=st.integers(0, 3), fill=st.nothing())
+)
+
+
+@settings(deadline=None)
+@given(MASKS)
+def test_outlines_drawn_from_large_to_small_are_the_mask(mask: np.ndarray) -> None:
+    picture = Image.new("I", mask.shape[::-1], -1)
+    for region in sorted(regions(mask), key=lambda region: -region.box_area):
+        points = [(float(x), float(y)) for x, y in region.outline()]
+        points += points[-1:] * (3 - len(points))
+        ImageDraw.Draw(picture).polygon(points, fill=region.value, outline=region.value)
+    np.testing.assert_array_equal(np.asarray(picture), mask)
+
+
+def test_regions_touch_at_their_sides_and_say_where_they_are() -> None:
+    mask = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0]], np.uint8)
+    found = [(one.value, one.top, one.left, one.pixels.shape) for one in regions(mask)]
+    assert found == [(0, 0, 0, (3, 3)), (1, 0, 0, (1, 1)), (1, 1, 1, (1, 1))]
+    middle = list(regions(mask))[2]
+    assert not middle.touches_border((3, 3))
+    assert middle.touches_border((2, 3))
+
+
+@pytest.fixture
+def photos(tmp_path: Path, picture: np.ndarray) -> Path:
+    """Three images, one in a subfolder, of noise enough for many small regions."""
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    Image.fromarray(picture).save(folder / "a b.png")
+    Image.fromarray(cv2.flip(picture, 1)).save(folder / "b.png")
+    Image.fromarray(picture[::-1, :21]).save(folder / "sub" / "a b.png")
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["coco", "labelme"])
+@pytest.mark.parametrize("background", [None, "sea"])
+def test_an_export_opens_again_as_the_same_masks(
+    model: Model, photos: Path, tmp_path: Path, kind: str, background: str | None
+) -> None:
+    if background is not None:
+        names = tuple("background" if name == background else name for name in model.labels.names)
+        model.labels = model.labels.model_copy(update={"names": names})
+    out = tmp_path / "corrected"
+    results = Results(format=kind, min_confidence=0.5)
+    summary = predict_folder(model, [photos], out, results=results)
+    assert len(summary.done) == 3
+    dataset = open_dataset(out)
+    assert dataset.layout == kind
+    assert dataset.labels == model.labels
+    pairs = [*dataset.split("train"), *dataset.split("val")]
+    assert {pair.image.resolve() for pair in pairs} == set(photos.rglob("*.png"))
+    values = set()
+    for pair in pairs:
+        expected = model.predict(pair.image).below(0.5).mask
+        sample = read_sample(pair, dataset.labels)
+        np.testing.assert_array_equal(sample.mask, expected)
+        values |= set(np.unique(expected).tolist())
+    # The test would show nothing if pixels without a label, or most classes, did not occur.
+    assert len(values) >= 4
+    assert model.labels.ignore_index in values
+
+
+def test_a_coco_file_holds_what_tools_expect(model: Model, photos: Path, tmp_path: Path) -> None:
+    predict_folder(model, [photos], tmp_path / "out", results=Results(format="coco"))
+    files = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")}
+    assert files == {"annotations/instances_default.json", "classes.yaml"}
+    content = json.loads((tmp_path / "out/annotations/instances_default.json").read_text())
+    assert [one["file_name"] for one in content["images"]] == ["a b.png", "b.png", "sub/a b.png"]
+    assert content["categories"][0] == {"id": 1, "name": "sky"}
+    area = {one["id"]: one["height"] * one["width"] for one in content["images"]}
+    for annotation in content["annotations"]:
+        area[annotation["image_id"]] -= annotation["area"]
+    assert set(area.values()) == {0}
+    # Images beside the file are found by their names, without the path that we add.
+    for image in content["images"]:
+        del image["path"]
+    (tmp_path / "out/annotations/instances_default.json").write_text(json.dumps(content))
+    photos.rename(tmp_path / "out" / "images")
+    pairs = open_dataset(tmp_path / "out").splits
+    assert sum(map(len, pairs.values())) == 3
+
+
+def test_a_labelme_file_names_its_image_relative_to_itself(
+    model: Model, photos: Path, tmp_path: Path
+) -> None:
+    predict_folder(model, [photos], tmp_path / "out", results=Results(format="labelme"))
+    content = json.loads((tmp_path / "out/sub/a b.json").read_text())
+    assert content["imagePath"] == "../../photos/sub/a b.png"
+    assert (content["imageHeight"], content["imageWidth"]) == np.asarray(
+        Image.open(photos / "sub" / "a b.png")
+    ).shape[:2]
+    assert {shape["shape_type"] for shape in content["shapes"]} == {"polygon"}
+    assert min(len(shape["points"]) for shape in content["shapes"]) >= 3

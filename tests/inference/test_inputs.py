@@ -1,0 +1,167 @@
+"""Which images inputs stand for, and distinct names for their results."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perpixel.errors import DataError, OutputError
+from perpixel.inference.inputs import Input, expand, stems
+
+SUFFIXES = (".png", "_overlay.png", ".npy")
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch) -> Path:
+    """A folder with images, other files, hidden files and subfolders."""
+    for name in (
+        "a.jpg",
+        "b.PNG",
+        "notes.txt",
+        ".hidden.png",
+        "sub/c.tif",
+        "sub/deep/d.webp",
+        ".cache/e.png",
+        "odd [1].png",
+    ):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def relatives(inputs, out="out"):
+    return [str(image.relative) for image in expand(inputs, Path(out))]
+
+
+def test_a_folder_stands_for_the_images_in_it_and_in_its_subfolders(tree):
+    expected = ["a.jpg", "b.PNG", "odd [1].png", "sub/c.tif", "sub/deep/d.webp"]
+    assert relatives(["photos"]) == expected
+    assert relatives([tree / "photos"]) == expected
+
+
+def test_a_file_stands_for_itself_whatever_its_suffix_and_name(tree):
+    assert relatives(["photos/notes.txt", "photos/odd [1].png"]) == ["notes.txt", "odd [1].png"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("photos/*.jpg", ["a.jpg"]),
+        ("photos/*", ["a.jpg", "b.PNG", "odd [1].png", "sub/c.tif", "sub/deep/d.webp"]),
+        ("*/sub/*.tif", ["photos/sub/c.tif"]),
+        ("photos/**/*.webp", ["sub/deep/d.webp"]),
+        ("photos/s?b/deep", ["sub/deep/d.webp"]),
+    ],
+)
+def test_a_pattern_stands_for_the_images_that_match_it(tree, pattern, expected):
+    assert relatives([pattern]) == expected
+    absolute = str(tree / pattern)
+    if pattern[:2] != "*/":
+        assert relatives([absolute]) == expected
+
+
+def test_an_image_named_twice_is_predicted_once(tree):
+    assert relatives(["photos/a.jpg", "photos", "photos/../photos/b.PNG"]) == [
+        "a.jpg",
+        "b.PNG",
+        "odd [1].png",
+        "sub/c.tif",
+        "sub/deep/d.webp",
+    ]
+
+
+def test_results_of_an_earlier_run_below_the_images_are_no_images(tree):
+    (tree / "photos" / "masks").mkdir()
+    (tree / "photos" / "masks" / "a.png").write_bytes(b"")
+    assert "masks/a.png" not in relatives(["photos"], "photos/masks")
+    assert "masks/a.png" not in relatives(["photos/*"], "photos/masks")
+    assert "masks/a.png" in relatives(["photos"], "elsewhere")
+
+
+def test_results_may_not_go_where_the_images_are(tree):
+    with pytest.raises(OutputError, match="folder that images are read from"):
+        expand(["photos"], Path("photos"))
+    with pytest.raises(OutputError, match="folder that images are read from"):
+        expand(["photos/sub"], tree / "photos" / "sub")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (["none"], "none: no such file or folder"),
+        (["photos", "no*.png"], r"no\*.png: no image matches"),
+        (["empty"], "empty: no image in this folder"),
+        ([], "no image was named"),
+    ],
+)
+def test_an_input_that_stands_for_no_image_is_an_error(tree, inputs, message):
+    (tree / "empty").mkdir()
+    with pytest.raises(DataError, match=message):
+        expand(inputs, Path("out"))
+
+
+def named(*pairs: tuple[str, str]) -> list[str]:
+    images = [Input(Path(path), Path(relative)) for path, relative in pairs]
+    return [str(stem) for stem in stems(images, SUFFIXES)]
+
+
+def test_results_are_named_after_the_image_below_its_folder():
+    assert named(("p/a.jpg", "a.jpg"), ("p/s/a.jpg", "s/a.jpg")) == ["a", "s/a"]
+    assert named(("p/street.2024.png", "street.2024.png")) == ["street.2024"]
+    assert named(("p/scan.dat", "scan.dat"), ("p/scan", "scan")) == ["scan.dat", "scan"]
+
+
+def test_images_that_differ_in_their_suffix_alone_keep_it():
+    assert named(("p/a.jpg", "a.jpg"), ("p/a.png", "a.png"), ("p/b.png", "b.png")) == [
+        "a.jpg",
+        "a.png",
+        "b",
+    ]
+
+
+def test_images_of_one_name_from_several_folders_are_told_apart_by_the_folders():
+    assert named(("p/x/a.png", "a.png"), ("p/y/a.png", "a.png"), ("p/y/b.png", "b.png")) == [
+        "x/a",
+        "y/a",
+        "b",
+    ]
+
+
+def test_an_image_called_like_anothers_overlay_does_not_overwrite_it():
+    names = named(("p/a.png", "a.png"), ("p/a_overlay.png", "a_overlay.png"))
+    results = [f"{name}{suffix}" for name in names for suffix in SUFFIXES]
+    assert len(set(results)) == len(results)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["", "x/", "y/", "x/y/"]),
+            st.sampled_from(["a", "b", "a_overlay", "a.jpg", "a.png"]),
+            st.sampled_from([".jpg", ".png", ".PNG", ".tif"]),
+            st.booleans(),
+        ),
+        unique_by=lambda parts: parts[:3],
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_no_two_results_share_a_name(parts):
+    images = [
+        Input(
+            Path("/photos") / f"{folder}{stem}{suffix}",
+            Path(f"{stem}{suffix}" if bare else f"{folder}{stem}{suffix}"),
+        )
+        for folder, stem, suffix, bare in parts
+    ]
+    names = stems(images, SUFFIXES)
+    results = Counter(f"{name}{suffix}" for name in names for suffix in SUFFIXES)
+    assert max(results.values()) == 1
+    assert names == stems(images, SUFFIXES)
+    assert all(".." not in name.parts and not name.is_absolute() for name in names)

@@ -1,0 +1,38 @@
+"""What a machine offers, in and outside a container."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from perpixel.machine import available_memory
+
+
+def test_without_control_groups_it_is_what_the_machine_has_free(tmp_path: Path) -> None:
+    free = psutil.virtual_memory().available
+    assert available_memory(tmp_path) == pytest.approx(free, rel=0.2)
+
+
+def test_a_containers_limit_holds_where_it_is_lower(tmp_path: Path) -> None:
+    for name, text in (
+        ("memory.max", "1000000\n"),
+        ("memory.current", "700000\n"),
+        ("memory.stat", "anon 500000\nfile 200000\ninactive_file 150000\n"),
+    ):
+        (tmp_path / name).write_text(text)
+    assert available_memory(tmp_path) == 1_000_000 - 700_000 + 150_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available_memory(tmp_path) > 1_000_000
+
+
+def test_the_first_version_of_control_groups_is_read_too(tmp_path: Path) -> None:
+    (tmp_path / "memory").mkdir()
+    for name, text in (
+        ("memory.limit_in_bytes", "5000000"),
+        ("memory.usage_in_bytes", "6000000"),
+        ("memory.stat", "cache 1\ntotal_inactive_file 0\n"),
+    ):
+        (tmp_path / "memory" / name).write_text(text)
+    assert available_memory(tmp_path) == 0

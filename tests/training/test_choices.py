@@ -1,0 +1,148 @@
+"""What is decided from the data and the machine, and that what was given stands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from perpixel.data.scan import Scan
+from perpixel.labels import LabelSpace
+from perpixel.training import TrainConfig
+from perpixel.training.choices import RULES, Facts, decide
+
+GIB = 1 << 30
+
+
+def striped(period: int) -> np.ndarray:
+    """Two classes in stripes so many pixels wide, with a slope so that no grid meets them."""
+    rows, columns = np.mgrid[:192, :192]
+    return (((rows + columns // 3) // period) % 2).astype(np.uint8)
+
+
+def facts(
+    *,
+    images: int = 400,
+    size: tuple[int, int] = (360, 480),
+    pixels: tuple[int, ...] = (5000, 100),
+    period: int = 6,
+    memory: int = 16 * GIB,
+) -> Facts:
+    labels = LabelSpace.of([f"class {index}" for index in range(len(pixels))])
+    by_image = np.tile(np.array(pixels), (images, 1))
+    seen = Scan(by_image, 0, {size: images}, 3, np.dtype(np.uint8))
+    return Facts(labels, seen, images, [striped(period)], memory)
+
+
+def decided(given: dict[str, Any], seen: Facts) -> dict[str, Any]:
+    config, choices = decide(TrainConfig.of(data=Path("d"), out=Path("o"), **given), seen)
+    for choice in choices:
+        assert choice.why
+        assert "\n" not in str(choice)
+    return {choice.setting: choice.value for choice in choices} | {"config": config}
+
+
+def test_everything_open_is_decided_once_and_put_into_the_configuration() -> None:
+    chosen = decided({}, facts())
+    assert set(chosen) - {"config"} == set(RULES)
+    config = chosen["config"]
+    assert config.network == chosen["network"]
+    assert config.augmentation.crop == chosen["crop"] == (352, 480)
+    assert config.batch_size == chosen["batch_size"] == 8
+    assert config.epochs == chosen["epochs"]
+    again, choices = decide(TrainConfig.model_validate(config.model_dump()), facts(images=3))
+    assert choices == ()
+    assert again == config
+
+
+@pytest.mark.parametrize(
+    ("given", "settled"),
+    [
+        ({"network": "fcn16s"}, "network"),
+        ({"network": "segnet-basic"}, "network"),
+        ({"network": "segnet-basic"}, "head"),
+        ({"init_from": Path("m.safetensors")}, "network"),
+        ({"batch_size": 3}, "batch_size"),
+        ({"epochs": 7}, "epochs"),
+        ({"minutes": 7.0}, "epochs"),
+        ({"class_weights": "inverse-log"}, "class_weights"),
+        ({"augmentation": {"crop": (64, 64)}}, "crop"),
+        ({"whole_images": True, "batch_size": 1}, "crop"),
+        ({"head": "scores"}, "head"),
+    ],
+)
+def test_what_was_given_is_not_decided(given: dict[str, Any], settled: str) -> None:
+    chosen = decided(given, facts())
+    assert settled not in chosen
+    for name, value in given.items():
+        if name != "augmentation":
+            assert getattr(chosen["config"], name) == value
+
+
+@pytest.mark.parametrize(("period", "network"), [(6, "fcn4s"), (400, "fcn16s")])
+def test_the_network_is_as_coarse_as_the_masks_allow(period: int, network: str) -> None:
+    assert decided({}, facts(period=period))["network"] == network
+
+
+def test_masks_without_labels_leave_the_finest_network() -> None:
+    empty = replace(facts(), masks=[np.full((30, 30), 255, np.uint8)])
+    config, choices = decide(TrainConfig.of(data=Path("d"), out=Path("o")), empty)
+    assert config.network == "fcn4s"
+    assert "no pixel is labelled" in choices[0].why
+
+
+@pytest.mark.parametrize(
+    ("size", "images", "batch"),
+    [((360, 480), 400, 8), ((4000, 6000), 400, 8), ((64, 64), 1000, 16), ((256, 256), 40, 8),
+     ((256, 256), 6, 2), ((300, 300), 1, 2)],
+)  # fmt: skip
+def test_a_step_sees_about_as_much_and_an_epoch_has_steps(
+    size: tuple[int, int], images: int, batch: int
+) -> None:
+    assert decided({}, facts(size=size, images=images))["batch_size"] == batch
+
+
+def test_the_batch_fits_into_the_memory_that_is_free() -> None:
+    few = [decided({}, facts(memory=memory))["batch_size"] for memory in (8 * GIB, 3 * GIB, 1)]
+    assert few == sorted(few, reverse=True)
+    assert few[0] == 8
+    assert 1 < few[1] < 8
+    assert few[2] == 1
+
+
+@pytest.mark.parametrize(("images", "epochs"), [(367, 60), (40, 200), (100_000, 15)])
+def test_small_sets_are_seen_more_often(images: int, epochs: int) -> None:
+    assert decided({}, facts(images=images))["epochs"] == epochs
+
+
+@pytest.mark.parametrize(("having", "share"), [(400, 0.0), (20, 0.0), (19, 0.25), (1, 0.25)])
+def test_a_class_that_few_images_have_is_drawn_on_purpose(having: int, share: float) -> None:
+    by_image = np.full((400, 2), 50)
+    by_image[having:, 1] = 0
+    seen = facts()
+    rare = replace(seen, seen=replace(seen.seen, by_image=by_image))
+    config, choices = decide(TrainConfig.of(data=Path("d"), out=Path("o")), rare)
+    assert config.balance == share
+    rarest = having < 400
+    assert choices[-1].why.startswith(f"class {int(rarest)} is in {having} of 400 images")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "weights"),
+    [((500, 400, 300), "none"), ((5000, 10), "inverse-log"), ((5000, 4000, 0), "none")],
+)
+def test_classes_are_weighted_where_they_are_unbalanced(
+    pixels: tuple[int, ...], weights: str
+) -> None:
+    assert decided({}, facts(pixels=pixels))["class_weights"] == weights
+
+
+def test_grey_pictures_of_middling_size_get_sensible_settings_without_help() -> None:
+    chosen = decided({}, facts(images=40, size=(256, 256), pixels=(900, 300, 200, 40)))
+    assert chosen["crop"] == (256, 256)
+    assert chosen["batch_size"] == 8
+    assert chosen["epochs"] == 200
+    assert chosen["class_weights"] == "inverse-log"

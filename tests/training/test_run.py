@@ -1,0 +1,231 @@
+"""Whole runs on tiny drawn images: what they leave, how they end, and how they go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from perpixel.checkpoint import read_checkpoint
+from perpixel.data.layouts import open_dataset
+from perpixel.data.loader import Batch
+from perpixel.errors import ConfigError, DataError
+from perpixel.inference.evaluation import evaluate
+from perpixel.inference.predictor import load
+from perpixel.metrics import Scores
+from perpixel.training import (
+    EpochReport,
+    Silence,
+    StepReport,
+    TrainConfig,
+    files,
+    loop,
+    resume,
+    run,
+    train,
+)
+
+
+class Watcher(Silence):
+    """Keeps what a run says."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.steps: list[StepReport] = []
+        self.epochs: list[EpochReport] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def step(self, report: StepReport) -> None:
+        self.steps.append(report)
+
+    def epoch(self, report: EpochReport) -> None:
+        self.epochs.append(report)
+
+
+def test_a_run_leaves_its_folder_and_the_best_model_reproduces_its_score(
+    quick: TrainConfig,
+) -> None:
+    watcher = Watcher()
+    result = train(quick, watcher)
+    names = {path.name for path in quick.out.iterdir()}
+    assert names == {files.CONFIG, files.METRICS, files.MODEL, files.STATE, files.CURVES}
+    assert [report.step for report in watcher.steps] == [1, 2, 3, 4]
+    entries = files.read_metrics(quick.out)
+    assert [entry["epoch"] for entry in entries] == [1, 2]
+    assert result.scores.mean_iou == max(entry["validation"]["mean_iou"] for entry in entries)
+    again = evaluate(load(result.model), open_dataset(quick.data).split("val"))
+    assert np.array_equal(again.counts, result.scores.counts)
+    assert TrainConfig.read(quick.out / files.CONFIG).augmentation.crop == (32, 64)
+
+
+def test_training_learns_what_is_drawn(quick: TrainConfig) -> None:
+    longer = quick.model_copy(
+        update={
+            "network": "fcn4s",
+            "epochs": 30,
+            "ema": 0.8,
+            "learning_rate": 5e-3,
+            "class_weights": "none",
+        }
+    )
+    assert train(longer).scores.mean_iou > 0.8
+
+
+BALANCED = {
+    "class_weights": "effective-number",
+    "dice": 0.5,
+    "hard_pixels": 0.5,
+    "balance": 0.5,
+}
+
+
+@pytest.mark.parametrize("more", [{}, BALANCED])
+def test_a_resumed_run_ends_where_an_undisturbed_one_does(
+    quick: TrainConfig, more: dict[str, object]
+) -> None:
+    quick = quick.model_copy(update=more)
+    whole = train(quick)
+    halved = quick.model_copy(update={"out": quick.out.with_name("halved")})
+
+    class Stop(Watcher):
+        def epoch(self, report: EpochReport) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    train(halved, Stop())
+    assert len(files.read_metrics(halved.out)) == 1
+    resumed = resume(halved.out)
+    first, second = read_checkpoint(whole.model), read_checkpoint(resumed.model)
+    assert first.weights.keys() == second.weights.keys()
+    for name, value in first.weights.items():
+        assert torch.equal(value, second.weights[name]), name
+    assert resumed.scores.mean_iou == whole.scores.mean_iou
+
+
+def test_ctrl_c_in_the_middle_of_an_epoch_leaves_a_scored_model_and_a_state(
+    quick: TrainConfig,
+) -> None:
+    class Stop(Watcher):
+        def step(self, report: StepReport) -> None:
+            if report.step == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    watcher = Stop()
+    result = train(quick, watcher)
+    assert load(result.model).labels.names == ("ground", "box")
+    assert "--resume" in watcher.lines[-1]
+    assert resume(quick.out).scores.mean_iou >= result.scores.mean_iou
+    assert [entry["step"] for entry in files.read_metrics(quick.out)] == [1, 2, 4]
+
+
+class Clock:
+    """A clock that only moves when a step or a validation says how long it took."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("slower", [1.0, 3.0], ids=["steady", "slows down half-way"])
+def test_a_budget_is_spent_and_the_rate_is_decayed_at_its_end(
+    quick: TrainConfig, monkeypatch: pytest.MonkeyPatch, slower: float
+) -> None:
+    clock, step, validate = Clock(), loop.Run._step, loop.evaluate
+    budget = quick.model_copy(update={"epochs": None, "minutes": 1.0})
+
+    def timed_step(self: loop.Run, batch: Batch) -> None:
+        step(self, batch)
+        clock.now += 1.0 * (slower if clock.now > 1030.0 else 1.0)
+
+    def timed_validation(*args: Any, **settings: Any) -> Scores:
+        clock.now += 0.5
+        return validate(*args, **settings)
+
+    for module in (loop, run):
+        monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(loop.Run, "_step", timed_step)
+    monkeypatch.setattr(loop, "evaluate", timed_validation)
+    watcher = Watcher()
+    train(budget, watcher)
+    assert watcher.steps[-1].step == watcher.steps[-1].total_steps
+    # The last of some thirty steps lies one step before the end of the schedule.
+    assert watcher.epochs[-1].learning_rate < 0.05 * budget.peak_learning_rate
+    assert 54 <= clock.now - 1000.0 <= 66
+
+
+def test_staged_training_starts_where_the_coarser_network_ended(quick: TrainConfig) -> None:
+    settings = {"network": "fcn32s", "head": "scores"}
+    coarse = train(quick.model_copy(update=settings))
+    finer = quick.model_copy(
+        update={
+            "network": "fcn16s",
+            "head": "scores",
+            "init_from": coarse.model,
+            "out": quick.out.with_name("finer"),
+            "learning_rate": 1e-12,
+            "weight_decay": 0.0,
+            "epochs": 1,
+            "ema": 0.0,
+        }
+    )
+    watcher = Watcher()
+    train(finer, watcher)
+    assert any(line.startswith(f"from {coarse.model}") for line in watcher.lines)
+    before = read_checkpoint(coarse.model).weights
+    after = read_checkpoint(finer.out / files.MODEL).weights
+    for name, value in before.items():
+        if value.ndim > 1:
+            torch.testing.assert_close(after[name], value, rtol=0, atol=1e-9)
+
+
+def test_two_runs_of_one_seed_are_the_same_and_another_seed_is_not(quick: TrainConfig) -> None:
+    weights = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        out = quick.out.with_name(name)
+        train(quick.model_copy(update={"out": out, "seed": seed, "epochs": 1}))
+        weights.append(read_checkpoint(out / files.MODEL).weights)
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    assert not all(torch.equal(value, weights[2][name]) for name, value in weights[0].items())
+
+
+def test_a_folder_with_a_run_is_not_overwritten(quick: TrainConfig) -> None:
+    quick.out.mkdir()
+    (quick.out / files.CONFIG).write_text("data: x\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="holds a run already"):
+        train(quick)
+    assert [path.name for path in quick.out.iterdir()] == [files.CONFIG]
+
+
+@pytest.mark.parametrize("make", [False, True])
+def test_a_folder_without_a_state_cannot_be_resumed(tmp_path: Path, make: bool) -> None:
+    folder = tmp_path / "nothing"
+    if make:
+        folder.mkdir()
+    with pytest.raises(ConfigError, match=str(folder)):
+        resume(folder)
+
+
+def test_a_cut_state_is_named_and_not_trained_over(quick: TrainConfig) -> None:
+    train(quick.model_copy(update={"epochs": 1}))
+    state = quick.out / files.STATE
+    state.write_bytes(state.read_bytes()[:-100])
+    before = {path.name: path.read_bytes() for path in quick.out.iterdir()}
+    with pytest.raises(ConfigError, match="no whole state"):
+        resume(quick.out)
+    assert before == {path.name: path.read_bytes() for path in quick.out.iterdir()}
+
+
+def test_bad_data_stops_a_run_before_its_folder_is_made(quick: TrainConfig) -> None:
+    mask = quick.data / "train" / "masks" / "0.png"
+    mask.write_bytes(mask.read_bytes()[:40])
+    with pytest.raises(DataError, match=r"0\.png"):
+        train(quick)
+    assert not quick.out.exists()
