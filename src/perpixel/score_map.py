@@ -106,6 +106,30 @@ class ScoreMap:
         return pixels.to(scores.dtype)
 
 
+@dataclass(frozen=True)
+class Placement:
+    """Where a network's coarse scores lie, before it is known how large an image is.
+
+    Args:
+        stride: pixels for each cell, along rows and columns alike; None: the cells are spread
+            over the image whatever its size is, H / h and W / w pixels for each.
+        offset: added to the place on the grid, in cells, along rows and columns alike.
+    """
+
+    stride: float | None
+    offset: float = 0.0
+
+    def of(
+        self, scores: Float[torch.Tensor, "batch classes h w"], size: tuple[int, int]
+    ) -> ScoreMap:
+        """These scores as those of images of (H, W) pixels."""
+        if self.stride is None:
+            stride = (size[0] / scores.shape[2], size[1] / scores.shape[3])
+        else:
+            stride = (self.stride, self.stride)
+        return ScoreMap(scores, stride, (self.offset, self.offset), size)
+
+
 def lookup(
     pixels: int, cells: int, stride: float, offset: float, device: torch.device | None = None
 ) -> tuple[

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from perpixel.data.dataset import Pair
 from perpixel.errors import DataError, ModelError
 from perpixel.inference.evaluation import count, evaluate
+from perpixel.inference.predictor import Model
+from perpixel.inference.runtimes import TorchRuntime
 from perpixel.metrics import Confusion
 
 SIZES = [(20, 31), (20, 31), (20, 31), (17, 9), (20, 31), (40, 1)]
@@ -82,7 +83,9 @@ def test_a_network_in_training_is_evaluated_in_eval_mode_and_left_as_it_was(mode
 
 
 def test_lower_precision_is_used_where_it_is_asked_for(model, pairs):
-    full, low = evaluate(model, pairs), evaluate(model, pairs, autocast=torch.bfloat16)
+    runtime = TorchRuntime(model.network, model.device, "bf16")
+    reduced = Model(model.network, model.labels, model.preprocessing, model.device, runtime)
+    full, low = evaluate(model, pairs), evaluate(reduced, pairs)
     assert abs(full.pixel_accuracy - low.pixel_accuracy) < 0.05
     assert low.counts.sum() == full.counts.sum()
 

@@ -18,7 +18,6 @@ from perpixel.networks.unet import (
     UNet,
     UNetConfig,
     build_unet,
-    mirrored,
 )
 
 
@@ -100,7 +99,7 @@ def test_the_original_is_the_papers_layers_in_their_order(join: str) -> None:
 
 @given(pixels=st.integers(1, 300))
 def test_the_mirror_shows_the_image_as_numpy_does(pixels: int) -> None:
-    places = mirrored(pixels, 16, torch.device("cpu"))
+    places = original().canvas.places(pixels)
     covered = len(places) - 184
     assert covered >= pixels
     assert (covered - 4) % 16 == 0

@@ -27,7 +27,6 @@ def evaluate(
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
     batch_size: int = 1,
-    autocast: torch.dtype | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scores:
     """The model's scores over all labelled pixels of the pairs.
@@ -40,7 +39,6 @@ def evaluate(
         pairs: images with masks.
         scales, flip: test-time augmentation, as in `Model.predict`.
         batch_size: up to so many neighbouring images of one size go through the network together.
-        autocast: a lower precision for the network, or None for its own.
         progress: called with (images done, images in all) after each batch.
 
     Raises:
@@ -54,7 +52,6 @@ def evaluate(
         scales=scales,
         flip=flip,
         batch_size=batch_size,
-        autocast=autocast,
         progress=progress,
     ).scores()
 
@@ -66,7 +63,6 @@ def count(
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
     batch_size: int = 1,
-    autocast: torch.dtype | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Confusion:
     """The counts that `evaluate` derives scores from: those of parts of a dataset add up."""
@@ -80,7 +76,6 @@ def count(
             names=[str(sample.pair.image) for sample in batch],
             scales=scales,
             flip=flip,
-            autocast=autocast,
         )
         with torch.inference_mode():
             prediction = kernels.argmax(views[0]) if len(views) == 1 else averaged_winner(views)[0]

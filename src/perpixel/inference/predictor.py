@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Shaped
+from jaxtyping import Shaped
 from torch import nn
 
 from perpixel.checkpoint import read_checkpoint
-from perpixel.errors import ConfigError
+from perpixel.errors import ConfigError, ModelError
 from perpixel.inference.image import ImageLike, decoded
+from perpixel.inference.runtimes import Runtime, TorchRuntime
 from perpixel.inference.segmentation import Segmentation
 from perpixel.inference.test_time import (
     averaged_winner,
@@ -33,24 +33,47 @@ class Model:
     """A network, the classes that it knows, and the preprocessing that it was trained with.
 
     Args:
-        network: any module from (B, bands, H, W) to a ScoreMap; it is moved to the device.
+        network: any module from (B, bands, H, W) to a ScoreMap; it is moved to the device. None
+            where only a runtime can compute it.
         labels: the classes.
         preprocessing: from an image's numbers to the network's input.
         device: where it runs.
+        runtime: what computes the network; without one, torch in fp32. Needed where there is no
+            module.
     """
 
     def __init__(
         self,
-        network: nn.Module,
+        network: nn.Module | None,
         labels: LabelSpace,
         preprocessing: Preprocessing,
         device: torch.device,
+        runtime: Runtime | None = None,
     ) -> None:
-        # Channels last: the memory order in which CPU and GPU convolutions run fastest.
-        self.network = network.to(device).to(memory_format=torch.channels_last)
+        self._network: nn.Module | None = None
+        if network is not None:
+            # Channels last: the memory order in which CPU and GPU convolutions run fastest.
+            self._network = network.to(device).to(memory_format=torch.channels_last)
         self.labels = labels
         self.preprocessing = preprocessing
         self.device = device
+        self.runtime: Runtime = runtime or TorchRuntime(self.network, device)
+
+    @property
+    def network(self) -> nn.Module:
+        """The torch module.
+
+        Raises:
+            ModelError: the model was read from an exported file, which holds none.
+        """
+        if self._network is None:
+            raise ModelError(
+                "model",
+                found=f"an export for {self.runtime.name}, whose layers cannot be looked into",
+                expected="a model with its torch network (.safetensors)",
+                mend="Give the model that it was exported from",
+            )
+        return self._network
 
     def predict(
         self, image: ImageLike, *, scales: Sequence[float] = (1.0,), flip: bool = False
@@ -78,7 +101,6 @@ class Model:
         names: Sequence[str],
         scales: Sequence[float] = (1.0,),
         flip: bool = False,
-        autocast: torch.dtype | None = None,
     ) -> list[ScoreMap]:
         """Run the network on decoded images of one size and type, once for each view of them.
 
@@ -86,7 +108,6 @@ class Model:
             images: as decoded, any number of bands that the preprocessing can fit.
             names: what errors call each image.
             scales, flip: the views, as in `predict`.
-            autocast: a lower precision for the network, or None for its own.
 
         Returns:
             one score map for each view, all looked up from the images' own pixels.
@@ -101,15 +122,15 @@ class Model:
             for image, name in zip(images, names, strict=True)
         ]
         maps = []
-        with torch.inference_mode(), evaluating(self.network):
+        with torch.inference_mode():
             stored = torch.from_numpy(np.stack(bands)).to(self.device)
             batch = self.preprocessing(stored)
             for scale in scales:
                 scaled = resized(batch, scale)
-                score_map = self._scores(scaled, autocast)
+                score_map = self.runtime.scores(scaled)
                 maps.append(seen_from(score_map, (batch.shape[2], batch.shape[3])))
                 if flip:
-                    score_map = mirrored(self._scores(scaled.flip(3), autocast))
+                    score_map = mirrored(self.runtime.scores(scaled.flip(3)))
                     maps.append(seen_from(score_map, (batch.shape[2], batch.shape[3])))
         return maps
 
@@ -125,14 +146,6 @@ class Model:
             labels=self.labels,
             image=image,
         )
-
-    def _scores(
-        self, batch: Float32[torch.Tensor, "batch bands H W"], autocast: torch.dtype | None
-    ) -> ScoreMap:
-        with torch.autocast(self.device.type, dtype=autocast, enabled=autocast is not None):
-            score_map = self.network(batch.contiguous(memory_format=torch.channels_last))
-        assert isinstance(score_map, ScoreMap)
-        return score_map
 
 
 def load(path: str | Path, device: str | None = "auto", runtime: str = "auto") -> Model:
@@ -179,14 +192,3 @@ def pick_device(name: str | None = "auto") -> torch.device:
     if (device.index or 0) >= present:
         raise ConfigError("device", found=f"this machine has no {name}", mend=mend)
     return device
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """The network in evaluation mode, and afterwards in the mode it was in."""
-    training = network.training
-    network.eval()
-    try:
-        yield
-    finally:
-        network.train(training)

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import nn
 
-from perpixel.score_map import ScoreMap
+from perpixel.networks.canvas import Canvas
+from perpixel.score_map import Placement, ScoreMap
 
 
 class Network(nn.Module):
-    """The base of all architectures: pads the image to the grid, says the true size.
+    """The base of all architectures: puts the image on its canvas, scores that coarsely, and says
+    where the scores lie.
 
-    The zeros go to the bottom and the right, so the same part of an image meets the same phase of
-    the grid whatever the image's size. Cells that lie beyond the image are kept: the last step
-    interpolates towards them as it would inside a larger image, and never clamps within one.
+    Images are padded with zeros at the bottom and the right to a multiple of the grid, so the same
+    part of an image meets the same phase of the grid whatever the image's size. Cells that lie
+    beyond the image are kept: the last step interpolates towards them as it would inside a larger
+    image, and never clamps within one.
 
-    A subclass defines `forward_scores`; one that does not pad to its grid defines `forward`.
+    A subclass defines `forward_scores`; one with another canvas or placement says so.
 
     Attributes:
         grid: the product of all downsamplings, in pixels.
@@ -31,6 +33,16 @@ class Network(nn.Module):
     grid: int
     stride: int
     whole_image_layer: str | None
+
+    @property
+    def canvas(self) -> Canvas:
+        """What the layers are shown of an image."""
+        return Canvas(step=self.grid)
+
+    @property
+    def placement(self) -> Placement:
+        """Where the scores of a canvas lie on the image."""
+        return Placement(float(self.stride))
 
     @property
     def backbone_name(self) -> str | None:
@@ -50,20 +62,20 @@ class Network(nn.Module):
         }
 
     def forward_scores(
-        self, images: Float[torch.Tensor, "batch bands H W"]
+        self, canvas: Float[torch.Tensor, "batch bands rows columns"]
     ) -> Float[torch.Tensor, "batch classes h w"]:
-        """Class scores of images whose height and width are multiples of the grid."""
+        """Class scores of a canvas. A canvas that begins a multiple of the grid later has the same
+        scores as many cells earlier, borders apart."""
         raise NotImplementedError
 
+    def coarse(
+        self, images: Float[torch.Tensor, "batch bands H W"]
+    ) -> Float[torch.Tensor, "batch classes h w"]:
+        """Class scores of images of any height and width from 1 up, and no word of where they lie:
+        what exported graphs compute."""
+        return self.forward_scores(self.canvas.pad(images))
+
     def forward(self, images: Float[torch.Tensor, "batch bands H W"]) -> ScoreMap:
-        """Score images of any height and width from 1 up; h = ⌈H / grid⌉ · grid / stride."""
+        """Score images of any height and width from 1 up."""
         height, width = images.shape[2:]
-        # Written so that an export with free sizes from grid + 1 up can follow it: -H % grid is
-        # shorter, but then the tracer cannot prove that two levels meet in equal sizes.
-        rows = (height + self.grid - 1) // self.grid * self.grid
-        columns = (width + self.grid - 1) // self.grid * self.grid
-        padded = F.pad(images, (0, columns - width, 0, rows - height))
-        scores = self.forward_scores(padded)
-        return ScoreMap(
-            scores, (float(self.stride), float(self.stride)), (0.0, 0.0), (height, width)
-        )
+        return self.placement.of(self.coarse(images), (height, width))

@@ -15,9 +15,10 @@ from jaxtyping import Float
 from torch import nn
 
 from perpixel.networks.bilinear import bilinear_upsampling
+from perpixel.networks.canvas import Canvas
 from perpixel.networks.network import Network
 from perpixel.preprocessing import Preprocessing
-from perpixel.score_map import ScoreMap
+from perpixel.score_map import Placement
 
 Name = Literal["fcn32s-vgg16", "fcn16s-vgg16", "fcn8s-vgg16", "fcn8s-vgg16-at-once"]
 Upsampling = Literal["fixed", "learned-inner", "learned"]
@@ -92,7 +93,7 @@ class PaperFCN(Network):
         for stage, (depth, multiple) in enumerate(zip(DEPTHS, WIDTHS, strict=True), start=1):
             names = [f"conv{stage}_{number}" for number in range(1, depth + 1)]
             for layer in names:
-                padding = PAD if self.padded and layer == "conv1_1" else 1
+                padding = 0 if self.padded and layer == "conv1_1" else 1  # PAD is the canvas's
                 self.add_module(layer, nn.Conv2d(channels, multiple * width, 3, padding=padding))
                 channels = multiple * width
             self.stages.append(names)
@@ -144,10 +145,32 @@ class PaperFCN(Network):
             for kind in ("weight", "bias")
         }
 
-    def forward(self, images: Float[torch.Tensor, "batch bands H W"]) -> ScoreMap:
-        """Score images of any height and width from 1 up."""
-        height, width = images.shape[2:]
-        features = self._pools(images)
+    @property
+    def canvas(self) -> Canvas:
+        """With 100 zeros on each side (section 4.1), or the image alone."""
+        return Canvas(PAD, PAD) if self.padded else Canvas()
+
+    @property
+    def placement(self) -> Placement:
+        """Behind the paper's crop; the ring of zero cells counts."""
+        if self.full_size:
+            return Placement(1.0)
+        return Placement(float(self.last.stride), self._offset + self._ring)
+
+    @property
+    def _offset(self) -> float:
+        return self.last.crop / self.last.stride - 0.5 if self.padded else 0.0
+
+    @property
+    def _ring(self) -> int:
+        # The first pixel looks up cell 0.5 / stride − 0.5 + offset: below 0 the border fades.
+        return 1 if self._offset < 0.5 else 0
+
+    def forward_scores(
+        self, canvas: Float[torch.Tensor, "batch bands rows columns"]
+    ) -> Float[torch.Tensor, "batch classes h w"]:
+        """Class scores of a canvas, (B, classes, H / stride, W / stride), about."""
+        features = self._pools(canvas)
         hidden = self.dropout(F.relu(self.fc6(features["pool5"])))
         hidden = self.dropout(F.relu(self.fc7(hidden)))
         scores: torch.Tensor = self.score_fr(hidden)  # (B, classes, H / 32, W / 32), about
@@ -155,16 +178,12 @@ class PaperFCN(Network):
             scores = self.get_submodule(up)(scores)
             skip = self.get_submodule(score)(features[pool] * scale)
             scores = _sum(scores, skip, crop if self.padded else 0)
-        crop = self.last.crop if self.padded else 0
         if self.full_size:
+            crop = self.last.crop if self.padded else 0
+            # The image begins here; the cells that lie beyond its end are never looked up.
             scores = self.get_submodule(self.last.name)(scores)
-            scores = scores[:, :, crop : crop + height, crop : crop + width].contiguous()
-            return ScoreMap.of(scores, (height, width), stride=1.0)
-        offset = crop / self.last.stride - 0.5 if self.padded else 0.0
-        # The first pixel looks up cell 0.5 / stride − 0.5 + offset: below 0 the border fades.
-        if offset < 0.5:
-            scores, offset = F.pad(scores, (1, 1, 1, 1)), offset + 1
-        return ScoreMap.of(scores, (height, width), float(self.last.stride), offset)
+            return scores[:, :, crop:, crop:].contiguous()
+        return F.pad(scores, (1, 1, 1, 1)) if self._ring else scores
 
     def _pools(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
         pools = {}

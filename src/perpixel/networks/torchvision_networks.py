@@ -11,8 +11,9 @@ from torch import nn
 from torchvision.models import segmentation
 
 from perpixel.networks.atrous import PooledBatchNorm2d
+from perpixel.networks.canvas import Canvas
 from perpixel.networks.network import Network
-from perpixel.score_map import ScoreMap
+from perpixel.score_map import Placement
 
 Name = Literal[
     "fcn_resnet50",
@@ -75,10 +76,22 @@ class TorchvisionNetwork(Network):
             if name.startswith(own)
         }
 
-    def forward(self, images: Float[torch.Tensor, "batch bands H W"]) -> ScoreMap:
-        """Score images of any height and width from 1 up."""
-        scores = self.classifier(self.backbone(images)["out"])
-        return ScoreMap.of(scores, (images.shape[2], images.shape[3]))
+    @property
+    def canvas(self) -> Canvas:
+        """The image alone."""
+        return Canvas()
+
+    @property
+    def placement(self) -> Placement:
+        """Spread over the image, whatever its size."""
+        return Placement(None)
+
+    def forward_scores(
+        self, canvas: Float[torch.Tensor, "batch bands H W"]
+    ) -> Float[torch.Tensor, "batch classes h w"]:
+        """Class scores of images of any height and width from 1 up."""
+        scores: torch.Tensor = self.classifier(self.backbone(canvas)["out"])
+        return scores
 
 
 def _for_bands(layer: nn.Conv2d, bands: int) -> nn.Conv2d:

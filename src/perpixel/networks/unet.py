@@ -7,15 +7,15 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from perpixel.networks.backbone import Backbone
+from perpixel.networks.canvas import Canvas
 from perpixel.networks.convolution_blocks import convolution_block
 from perpixel.networks.network import Network
 from perpixel.networks.skips import Join, SkipDecoder
-from perpixel.score_map import ScoreMap
 
 DEPTH = 4  # poolings, and as many steps up
 MARGIN = 92  # pixels that the valid convolutions take from each side, (572 − 388) / 2
@@ -118,6 +118,11 @@ class UNet(Network):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
+    @property
+    def canvas(self) -> Canvas:
+        """The image with its mirror around it."""
+        return Canvas(MARGIN, MARGIN, SMALLEST + 2 * MARGIN, self.grid, mirrored=True)
+
     def forward_scores(
         self, images: Float[torch.Tensor, "batch bands H W"]
     ) -> Float[torch.Tensor, "batch classes h w"]:
@@ -134,17 +139,6 @@ class UNet(Network):
             skips.append(features)
         scores: torch.Tensor = self.classify(self.expand(features, skips[-2::-1]))
         return scores
-
-    def forward(self, images: Float[torch.Tensor, "batch bands H W"]) -> ScoreMap:
-        """Score images of any height and width from 1 up, a cell for every pixel and up to 15
-        beyond the lower and the right edge."""
-        height, width = images.shape[2:]
-        rows = mirrored(height, self.grid, images.device)
-        columns = mirrored(width, self.grid, images.device)
-        surrounded = images.index_select(2, rows).index_select(3, columns)
-        return ScoreMap(
-            self.forward_scores(surrounded), (1.0, 1.0), (0.0, 0.0), (height, width)
-        )  # fmt: skip
 
 
 class PaddedUNet(Network):
@@ -178,19 +172,6 @@ class PaddedUNet(Network):
         skips = [features[level] for level in self.levels[1:]]
         scores: torch.Tensor = self.classify(self.expand(features[self.grid], skips))
         return scores
-
-
-def mirrored(pixels: int, grid: int, device: torch.device) -> Int64[torch.Tensor, "places"]:
-    """Along one axis: which pixel the network sees at each place, for 188 + 16 n places.
-
-    The image is mirrored at its first and last pixel, which are not repeated, as often as it takes.
-    """
-    covered = (max(pixels - SMALLEST, 0) + grid - 1) // grid * grid + SMALLEST
-    places = torch.arange(-MARGIN, covered + MARGIN, device=device)
-    last = pixels - 1
-    period = max(2 * last, 1)
-    places = places.remainder(period)
-    return torch.minimum(places, period - places) if last else torch.zeros_like(places)
 
 
 def build_unet(config: UNetConfig | PaddedUNetConfig) -> UNet | PaddedUNet:

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float32, Shaped
 
 from perpixel.errors import ConfigError
-from perpixel.inference.predictor import Model, evaluating
+from perpixel.inference.predictor import Model
+from perpixel.inference.runtimes.torch_runtime import evaluating
 from perpixel.networks.network import Network
 from perpixel.networks.receptive_field import LARGE
 from perpixel.networks.torchvision_networks import TorchvisionNetwork

@@ -16,7 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from perpixel.delivery.explain import sheet
 from perpixel.errors import ConfigError
-from perpixel.inference.predictor import Model, evaluating
+from perpixel.inference.predictor import Model
+from perpixel.inference.runtimes.torch_runtime import evaluating
 from perpixel.score_map import ScoreMap
 
 PANEL = 2.6  # inches
