@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float32
@@ -13,6 +13,7 @@ RuntimeName = Literal["torch", "onnxruntime", "openvino"]
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
 
+@runtime_checkable
 class Runtime(Protocol):
     """From normalised images to coarse scores.
 
