@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from networks.test_conformance import FAMILY, OTHERS, SMALL, shaken, title
 from perpixel.networks import NetworkConfig
 from perpixel.networks.convolution import DepthwiseConv2d, FixedPadConv2d
 from perpixel.networks.folding import fold, folded
 from perpixel.networks.network import Network
-from tests.networks.test_conformance import FAMILY, OTHERS, SMALL, shaken, title
 
 # Where a batch norm follows something else than a convolution: here the ReLU after each doubling.
 KEPT = {"fcn-decoder": 5}
