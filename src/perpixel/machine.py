@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,7 @@ _GROUPS = (
     ),
 )
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
+PROCESSOR = Path("/proc/cpuinfo")
 
 
 def available_memory(groups: Path = CONTROL_GROUPS) -> int:
@@ -40,3 +42,20 @@ def available_memory(groups: Path = CONTROL_GROUPS) -> int:
             freed = sum(int(line.split()[1]) for line in lines if line.split()[0] == cached)
             free.append(max(int(most) - used + freed, 0))
     return min(free)
+
+
+def processor(facts: Path = PROCESSOR) -> str:
+    """The processor: the name that its maker gave it and, on Linux, family, model and stepping.
+
+    Args:
+        facts: where Linux describes it; elsewhere Python's own answer is taken.
+    """
+    name = platform.processor() or platform.machine()
+    try:
+        lines = facts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return name
+    halves = (line.partition(":") for line in lines)
+    described = {key.strip(): value.strip() for key, _, value in halves}
+    parts = (described.get(key, "") for key in ("model name", "cpu family", "model", "stepping"))
+    return " ".join(filter(None, parts)) or name

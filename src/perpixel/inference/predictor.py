@@ -10,10 +10,12 @@ import torch
 from jaxtyping import Float32, Shaped
 from torch import nn
 
-from perpixel.checkpoint import read_checkpoint
+from perpixel.checkpoint import read_checkpoint, stored_checksum
 from perpixel.errors import ConfigError, ModelError
 from perpixel.inference.image import ImageLike, decoded
 from perpixel.inference.runtimes import Runtime, TorchRuntime
+from perpixel.inference.runtimes.choice import AutoRuntime, Choice
+from perpixel.inference.runtimes.selection import EXPORTS, check_names, for_checkpoint, for_export
 from perpixel.inference.segmentation import ClassMask, Segmentation
 from perpixel.inference.test_time import (
     averaged_argmax,
@@ -26,8 +28,6 @@ from perpixel.inference.test_time import (
 from perpixel.labels import LabelSpace
 from perpixel.preprocessing import Preprocessing
 from perpixel.score_map import ScoreMap
-
-RUNTIMES = ("auto", "torch")
 
 
 class Model:
@@ -75,6 +75,27 @@ class Model:
                 mend="Give the model that it was exported from",
             )
         return self._network
+
+    @property
+    def choice(self) -> Choice:
+        """Which runtime and precision compute the network, and why. Where `load` left it open,
+        this is when it is measured.
+
+        Raises:
+            ConfigError: the runtime that was asked for cannot compute this network.
+        """
+        if isinstance(self.runtime, AutoRuntime):
+            return self.runtime.choice
+        return Choice(self.runtime.name, self.runtime.precision, "asked for")
+
+    def as_trained(self) -> Model:
+        """The same model, computed by its torch module in fp32, layer by layer: what looks into
+        the layers, or reaches into their work, needs it.
+
+        Raises:
+            ModelError: the model was read from an exported file, which holds no module.
+        """
+        return Model(self.network, self.labels, self.preprocessing, self.device)
 
     def predict(
         self, image: ImageLike, *, scales: Sequence[float] = (1.0,), flip: bool = False
@@ -171,31 +192,51 @@ class Model:
         )
 
 
-def load(path: str | Path, device: str | None = "auto", runtime: str = "auto") -> Model:
-    """Read a model file.
+def load(
+    path: str | Path,
+    device: str | None = "auto",
+    runtime: str = "auto",
+    precision: str = "auto",
+) -> Model:
+    """Read a model file, or a file that `perpixel export` wrote.
 
-    `load(path, runtime="torch").network` is the torch module; of its result on a normalised batch,
-    `network(batch).logits()` are the scores at every pixel, (B, classes, H, W).
+    Of a model file, "auto" takes the fastest of what is installed on this machine: torch, or
+    OpenVINO, to which the network is converted once; in bf16 only where the processor has
+    instructions for it. It is measured at the first image, for a second or two, and remembered
+    in the cache folder; `choice` says what was taken and why.
+
+    `load(path, runtime="torch", precision="fp32")` computes by the torch module itself, layer by
+    layer as in training, so that scores agree with training's to the last digit. Every other
+    choice computes a copy that is prepared for inference: later changes of `network` do not
+    reach it. Of the module's result on a normalised batch, `network(batch).logits()` are the
+    scores at every pixel, (B, classes, H, W).
 
     Args:
-        path: a `.safetensors` file that perpixel wrote.
+        path: a `.safetensors` file that perpixel wrote, or an export: `.onnx`, or an OpenVINO
+            `.xml` with its `.bin` beside it.
         device: "cpu", "cuda", "cuda:1" …, or "auto" (also None): a GPU where there is one.
-        runtime: what computes the network: "torch", which is also what "auto" takes.
+        runtime: "torch", "onnxruntime", "openvino", or "auto".
+        precision: "fp32", "bf16", on a GPU "fp16", of exports "int8", or "auto".
 
     Raises:
         ModelError: the file is missing, damaged, or not one of ours.
-        ConfigError: there is no such device or runtime.
+        ConfigError: there is no such device, runtime or precision; the runtime is not installed,
+            or does not go with the device or the precision.
     """
-    if runtime not in RUNTIMES:
-        raise ConfigError(
-            "runtime",
-            found=f"no runtime is called {runtime!r}",
-            expected=" or ".join(RUNTIMES),
-            mend="Leave it out, or name one of these",
-        )
+    check_names(runtime, precision)
+    path = Path(path)
+    if path.suffix.lower() in EXPORTS:
+        # Exports are computed on the CPU, also where there is a GPU.
+        chosen = pick_device("cpu" if device in (None, "auto") else device)
+        card, computed = for_export(path, chosen, runtime, precision)
+        return Model(None, card.labels, card.preprocessing, chosen, computed)
     chosen = pick_device(device)
-    checkpoint = read_checkpoint(Path(path))
-    return Model(checkpoint.restore(), checkpoint.labels, checkpoint.preprocessing, chosen)
+    checkpoint = read_checkpoint(path)
+    network = checkpoint.restore().to(chosen)
+    computed = for_checkpoint(
+        checkpoint, network, chosen, stored_checksum(path), runtime, precision
+    )
+    return Model(network, checkpoint.labels, checkpoint.preprocessing, chosen, computed)
 
 
 def pick_device(name: str | None = "auto") -> torch.device:
