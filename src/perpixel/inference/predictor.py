@@ -11,10 +11,11 @@ from jaxtyping import Float32, Shaped
 from torch import nn
 
 from perpixel.checkpoint import read_checkpoint, stored_checksum
-from perpixel.errors import ConfigError, ModelError
+from perpixel.errors import ModelError
 from perpixel.inference.image import ImageLike, decoded
 from perpixel.inference.runtimes import Runtime, TorchRuntime
 from perpixel.inference.runtimes.choice import AutoRuntime, Choice
+from perpixel.inference.runtimes.device import pick_device as pick_device
 from perpixel.inference.runtimes.selection import EXPORTS, check_names, for_checkpoint, for_export
 from perpixel.inference.segmentation import ClassMask, Segmentation
 from perpixel.inference.test_time import (
@@ -212,8 +213,8 @@ def load(
     scores at every pixel, (B, classes, H, W).
 
     Args:
-        path: a `.safetensors` file that perpixel wrote, or an export: `.onnx`, or an OpenVINO
-            `.xml` with its `.bin` beside it.
+        path: a `.safetensors` file that perpixel wrote, or an export: `.onnx`, `.pt2`, or an
+            OpenVINO `.xml` with its `.bin` beside it.
         device: "cpu", "cuda", "cuda:1" …, or "auto" (also None): a GPU where there is one.
         runtime: "torch", "onnxruntime", "openvino", or "auto".
         precision: "fp32", "bf16", on a GPU "fp16", of exports "int8", or "auto".
@@ -226,9 +227,7 @@ def load(
     check_names(runtime, precision)
     path = Path(path)
     if path.suffix.lower() in EXPORTS:
-        # Exports are computed on the CPU, also where there is a GPU.
-        chosen = pick_device("cpu" if device in (None, "auto") else device)
-        card, computed = for_export(path, chosen, runtime, precision)
+        card, computed, chosen = for_export(path, device, runtime, precision)
         return Model(None, card.labels, card.preprocessing, chosen, computed)
     chosen = pick_device(device)
     checkpoint = read_checkpoint(path)
@@ -237,22 +236,3 @@ def load(
         checkpoint, network, chosen, stored_checksum(path), runtime, precision
     )
     return Model(network, checkpoint.labels, checkpoint.preprocessing, chosen, computed)
-
-
-def pick_device(name: str | None = "auto") -> torch.device:
-    """The device of that name; "auto" or None is a GPU where there is one, else the CPU.
-
-    Raises:
-        ConfigError: it is no name of a device, or this machine has none such.
-    """
-    if name in (None, "auto"):
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    mend = "Give auto, cpu, cuda or cuda:0"
-    try:
-        device = torch.device(str(name))
-    except RuntimeError:
-        raise ConfigError("device", found=f"no device is called {name!r}", mend=mend) from None
-    present = {"cpu": 1, "cuda": torch.cuda.device_count()}.get(device.type, 0)
-    if (device.index or 0) >= present:
-        raise ConfigError("device", found=f"this machine has no {name}", mend=mend)
-    return device

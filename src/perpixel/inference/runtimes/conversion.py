@@ -9,7 +9,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -27,7 +26,8 @@ def to_program(graph: Graph) -> ExportedProgram:
     axes = [axis for axis, name in enumerate(graph.inputs[1:]) if name != "bands"]
     free = {axis: Dim.DYNAMIC for axis in axes}
     with torch.no_grad(), _quiet():
-        return torch.export.export(graph.eval(), (graph.example(),), dynamic_shapes=(free,))
+        program = torch.export.export(graph.eval(), (graph.example(),), dynamic_shapes=(free,))
+    return program
 
 
 def to_onnx(graph: Graph) -> Any:
@@ -54,7 +54,8 @@ def to_onnx(graph: Graph) -> Any:
     proto: Any = converted.model_proto
     # The tracer's symbols mean nothing to a reader.
     del proto.graph.value_info[:]
-    for value, names in ((proto.graph.input[0], graph.inputs), (proto.graph.output[0], graph.outputs)):
+    (first,), (last,) = proto.graph.input, proto.graph.output
+    for value, names in ((first, graph.inputs), (last, graph.outputs)):
         for dim, name in zip(value.type.tensor_type.shape.dim, names[1:], strict=True):
             if not dim.HasField("dim_value"):
                 dim.dim_param = name
@@ -62,22 +63,14 @@ def to_onnx(graph: Graph) -> Any:
 
 
 def to_openvino(graph: Graph) -> Any:
-    """The graph as an `openvino.Model`.
+    """The graph as an `openvino.Model`, by way of ONNX: OpenVINO's own reader of torch's programs
+    lacks some of the arithmetic of free sizes.
 
     Raises:
-        ConfigError: openvino is not installed.
+        ConfigError: openvino, onnx or onnxscript is not installed.
     """
     openvino = packages.openvino()
-    with _quiet():
-        model = openvino.convert_model(to_program(graph))
-    model.input(0).set_names({graph.inputs[0]})
-    model.output(0).set_names({graph.outputs[0]})
-    return model
-
-
-def versions(*names: str) -> dict[str, str]:
-    """The installed versions of these packages, by name."""
-    return {name: version(name) for name in names}
+    return openvino.Core().read_model(to_onnx(graph).SerializeToString())
 
 
 @contextmanager

@@ -40,6 +40,11 @@ class OnnxRuntime:
         )
         self._input = self._session.get_inputs()[0].name
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the graph's file says of itself."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
     def scores(self, batch: Float32[torch.Tensor, "batch bands H W"]) -> ScoreMap:
         """Score normalised images of one size."""
         images = batch.cpu().contiguous().numpy()

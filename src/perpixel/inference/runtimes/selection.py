@@ -18,7 +18,8 @@ from perpixel.inference.runtimes import packages
 from perpixel.inference.runtimes.card import ExportCard
 from perpixel.inference.runtimes.choice import AutoRuntime, Candidate
 from perpixel.inference.runtimes.converted import onnx_graph, openvino_graph
-from perpixel.inference.runtimes.exported import read_onnx, read_openvino
+from perpixel.inference.runtimes.device import pick_device
+from perpixel.inference.runtimes.exported import ONNX, OPENVINO, TORCH, read_export
 from perpixel.inference.runtimes.onnx_runtime import OnnxRuntime
 from perpixel.inference.runtimes.openvino_runtime import OpenVinoRuntime
 from perpixel.inference.runtimes.prepared import PreparedRuntime
@@ -37,7 +38,7 @@ OFFERED: dict[RuntimeName, tuple[Precision, ...]] = {
     "onnxruntime": ("fp32",),
 }
 ON_GPU: tuple[Precision, ...] = ("bf16", "fp16", "fp32")
-EXPORTS: dict[str, RuntimeName] = {".onnx": "onnxruntime", ".xml": "openvino"}
+EXPORTS: dict[str, RuntimeName] = {ONNX: "onnxruntime", OPENVINO: "openvino", TORCH: "torch"}
 ASKED = "asked for"
 
 
@@ -130,13 +131,19 @@ def for_checkpoint(
 
 
 def for_export(
-    path: Path, device: torch.device, runtime: str, precision: str
-) -> tuple[ExportCard, Runtime]:
-    """An exported file's card, and what computes it.
+    path: Path, device: str | None, runtime: str, precision: str
+) -> tuple[ExportCard, Runtime, torch.device]:
+    """An exported file's card, what computes it, and where.
+
+    Args:
+        path: its suffix is one of `EXPORTS`.
+        device: a device's name; a GPU is for torch's programs alone.
+        runtime: "auto", or the file's own.
+        precision: a name; "auto" is as the file is stored, or bf16 where OpenVINO gains by it.
 
     Raises:
         ModelError: the file is not one of ours, is damaged, or another runtime was asked for.
-        ConfigError: its runtime is not installed or does not offer the precision.
+        ConfigError: its runtime is not installed, or is none for this device or precision.
     """
     own = EXPORTS[path.suffix.lower()]
     if runtime not in (AUTO, own):
@@ -146,29 +153,31 @@ def for_export(
             expected=f"a model for {runtime} (.safetensors)",
             mend="Give the model that it was exported from",
         )
-    if device.type != "cpu":
+    anywhere = own == "torch" or device not in (None, AUTO)
+    place = pick_device(device if anywhere else "cpu")
+    if place.type != "cpu" and own != "torch":
         raise _no_gpu(own)
-    if own == "onnxruntime":
-        card, computed = read_onnx(path)
-        if precision not in (AUTO, card.precision):
-            raise _not_offered(str(path), precision, (card.precision,))
-        return card, computed
-    card, graph = read_openvino(path)
-    kinds: tuple[Precision, ...] = OFFERED[own] if card.precision == "fp32" else (card.precision,)
-    if precision not in (AUTO, *kinds):
-        raise _not_offered(str(path), precision, kinds)
-    if precision != AUTO:
-        kinds = tuple(kind for kind in kinds if kind == precision)
-    elif not has_bf16():
-        kinds = tuple(kind for kind in kinds if kind != "bf16")
+    stored = read_export(path, _precision(precision), place)
+    card = stored.card
+    both = own == "openvino" and card.precision == "fp32" and has_bf16()
+    if precision != AUTO or not both:
+        return card, stored.runtime, place
     candidates = [
-        Candidate(own, kind, partial(OpenVinoRuntime, graph, card.placement, kind))
-        for kind in kinds
+        Candidate(own, "bf16", lambda: read_export(path, "bf16").runtime),
+        Candidate(own, "fp32", lambda: stored.runtime),
     ]
-    reason = ASKED if precision != AUTO else f"an export for {own} in {kinds[-1]}"
-    about = _about(device, candidates, card.model_dump_json())
-    bands = card.preprocessing.bands
-    return card, AutoRuntime(candidates, reason=reason, about=about, bands=bands, device=device)
+    chosen = AutoRuntime(
+        candidates,
+        reason="",
+        about=_about(place, candidates, card.model_dump_json()),
+        bands=card.preprocessing.bands,
+        device=place,
+    )
+    return card, chosen, place
+
+
+def _precision(name: str) -> Precision | None:
+    return next((known for known in PRECISIONS if known == name), None)
 
 
 def offers(
