@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from perpixel.cli.bench import bench
 from perpixel.cli.check import check
 from perpixel.cli.compare import compare
 from perpixel.cli.console import OUT, fail
@@ -55,6 +56,7 @@ app.command()(heatmap)
 app.command(name="import")(import_weights)
 app.command()(check)
 app.command()(inspect)
+app.command()(bench)
 app.command()(report)
 app.command()(compare)
 app.command()(demo)
