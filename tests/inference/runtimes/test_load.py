@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import jaxtyping
 import numpy as np
 import pytest
 import torch
 
 from perpixel.errors import ConfigError, ModelError
 from perpixel.inference.predictor import load
-from perpixel.inference.runtimes import choice, selection
+from perpixel.inference.runtimes import choice, converted, selection
 from perpixel.inference.runtimes.card import ExportCard
 from perpixel.inference.runtimes.conversion import to_onnx, to_openvino
 from perpixel.inference.runtimes.exported import write_onnx, write_openvino
@@ -22,9 +25,25 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (45, 70, 3), np.uint8)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Measurements take a moment."""
+    """Measurements take a moment; without shape checks, because while a graph is traced a size is
+    no int."""
     monkeypatch.setattr(choice, "SIZE", 64)
     monkeypatch.setattr(choice, "BUDGET", 0.0)
+    jaxtyping.config.update("jaxtyping_disable", True)
+    for convert in (to_onnx, to_openvino):
+        monkeypatch.setattr(converted, convert.__name__, partial(once, convert))
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+CONVERSIONS = {}
+
+
+def once(convert, graph):
+    """All tests convert the same model."""
+    if convert not in CONVERSIONS:
+        CONVERSIONS[convert] = convert(graph)
+    return CONVERSIONS[convert]
 
 
 @pytest.fixture
@@ -187,9 +206,9 @@ def exported(model_file, folder, kind):
     )
     graph = CoarseGraph(folded(network), 3)
     if kind == "onnx":
-        write_onnx(folder / "model.onnx", to_onnx(graph), card)
+        write_onnx(folder / "model.onnx", once(to_onnx, graph), card)
         return folder / "model.onnx"
-    write_openvino(folder / "model.xml", to_openvino(graph), card)
+    write_openvino(folder / "model.xml", once(to_openvino, graph).clone(), card)
     return folder / "model.xml"
 
 
