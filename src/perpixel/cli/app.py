@@ -17,6 +17,7 @@ from perpixel.cli.console import OUT, fail
 from perpixel.cli.demo import demo
 from perpixel.cli.evaluate import evaluate
 from perpixel.cli.explain import explain
+from perpixel.cli.export import export
 from perpixel.cli.heatmap import heatmap
 from perpixel.cli.import_weights import import_weights
 from perpixel.cli.inspect import inspect
@@ -54,6 +55,7 @@ app.command(cls=ManyScales)(predict)
 app.command()(explain)
 app.command()(heatmap)
 app.command(name="import")(import_weights)
+app.command()(export)
 app.command()(check)
 app.command()(inspect)
 app.command()(bench)

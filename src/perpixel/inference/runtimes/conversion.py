@@ -24,7 +24,7 @@ Graph = CoarseGraph | FullGraph
 def to_program(graph: Graph) -> ExportedProgram:
     """The graph as torch's program."""
     axes = [axis for axis, name in enumerate(graph.inputs[1:]) if name != "bands"]
-    free = {axis: Dim.DYNAMIC for axis in axes}
+    free = dict.fromkeys(axes, Dim.DYNAMIC)
     with torch.no_grad(), _quiet():
         program = torch.export.export(graph.eval(), (graph.example(),), dynamic_shapes=(free,))
     return program

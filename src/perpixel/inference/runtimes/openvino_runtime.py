@@ -31,17 +31,24 @@ class OpenVinoRuntime:
 
     def __init__(self, graph: Any, placement: Placement, precision: Precision = "fp32") -> None:
         openvino = packages.openvino()
+        settings = {
+            "INFERENCE_PRECISION_HINT": HINTS[precision],
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        self._take(openvino.compile_model(graph, "CPU", settings), placement, precision)
+
+    @classmethod
+    def compiled(cls, graph: Any, placement: Placement) -> OpenVinoRuntime:
+        """The runtime of an int8 graph that is an `openvino.CompiledModel` already."""
+        runtime = cls.__new__(cls)
+        runtime._take(graph, placement, "int8")
+        return runtime
+
+    def _take(self, compiled: Any, placement: Placement, precision: Precision) -> None:
+        self._compiled = compiled
         self.placement = placement
         self.precision: Precision = precision
-        self._compiled = openvino.compile_model(
-            graph,
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": HINTS[precision],
-                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-                "PERFORMANCE_HINT": "LATENCY",
-            },
-        )
         # A request computes one batch at a time: every thread has its own.
         self._local = threading.local()
 
