@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fixed_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """`auto` is torch in fp32, measured by nobody, and the user's cache is left alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PERPIXEL_RUNTIME", "torch")
+        patch.setenv("PERPIXEL_PRECISION", "fp32")
+        patch.setenv("PERPIXEL_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
-from perpixel.machine import available_memory
+from perpixel.machine import available_memory, forget_peak_memory, peak_memory, processor
 
 
 def test_without_control_groups_it_is_what_the_machine_has_free(tmp_path: Path) -> None:
@@ -36,3 +38,33 @@ def test_the_first_version_of_control_groups_is_read_too(tmp_path: Path) -> None
     ):
         (tmp_path / "memory" / name).write_text(text)
     assert available_memory(tmp_path) == 0
+
+
+def test_a_peak_that_is_forgotten_is_told_anew() -> None:
+    held = np.ones(40_000_000, np.uint8)
+    with_it = peak_memory()
+    del held
+    if not forget_peak_memory():
+        pytest.skip("this system does not forget")
+    assert peak_memory() < with_it - 20_000_000
+    np.ones(40_000_000, np.uint8)
+    assert peak_memory() > with_it - 20_000_000
+
+
+def test_a_system_that_cannot_forget_says_so(tmp_path: Path) -> None:
+    assert not forget_peak_memory(tmp_path / "none")
+
+
+def test_the_processor_is_named_as_linux_describes_it(tmp_path: Path) -> None:
+    facts = tmp_path / "cpuinfo"
+    facts.write_text(
+        "processor\t: 0\ncpu family\t: 6\nmodel\t\t: 143\nmodel name\t: A Fast One @ 2 GHz\n"
+        "stepping\t: 8\nflags\t\t: fpu\n\n"
+    )
+    assert processor(facts) == "A Fast One @ 2 GHz 6 143 8"
+
+
+def test_elsewhere_the_processor_has_the_name_that_python_knows(tmp_path: Path) -> None:
+    assert processor(tmp_path / "nothing") == (platform.processor() or platform.machine())
+    (tmp_path / "other").write_text("Hardware : none of these\n")
+    assert processor(tmp_path / "other") == processor(tmp_path / "nothing")

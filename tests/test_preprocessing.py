@@ -37,6 +37,19 @@ def test_caffes_convention_is_bgr_from_0_to_255_minus_the_mean():
     torch.testing.assert_close(CAFFE(images), expected)
 
 
+@pytest.mark.parametrize("bands", [1, 2, 3, 5])
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_bytes_that_are_looked_up_are_normalised_to_the_last_bit(bands, order, batch):
+    rng = np.random.default_rng(bands)
+    mean, std = (tuple((rng.random(bands) + 0.1).tolist()) for _ in range(2))
+    preprocessing = Preprocessing(bands=bands, order=order, mean=mean, std=std)
+    images = images_of(np.uint8, bands, batch)
+    looked_up = preprocessing.of_bytes(images.permute(0, 2, 3, 1).contiguous().numpy())
+    expected = preprocessing(images).permute(0, 2, 3, 1).numpy()
+    np.testing.assert_array_equal(looked_up, expected)
+
+
 @pytest.mark.parametrize("preprocessing", [Preprocessing(), CAFFE])
 def test_an_image_means_the_same_in_8_bits_16_bits_and_floats(preprocessing):
     images = images_of(np.uint8)

@@ -137,6 +137,21 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return checkpoint
 
 
+def stored_checksum(path: Path) -> str:
+    """The checksum in the header of a model file that `read_checkpoint` has found whole.
+
+    Raises:
+        ModelError: the file is missing or is no perpixel model.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+            header = file.read(struct.unpack("<Q", start)[0]) if len(start) == 8 else b""
+    except OSError as error:
+        raise _refuse(path, f"cannot be read ({error.strerror or error})") from None
+    return _metadata(path, start + header)["checksum"]
+
+
 def _serialise(checkpoint: Checkpoint) -> bytes:
     # Copies: safetensors refuses tensors that share memory, and wants the plain order of memory.
     tensors = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
 from pathlib import Path
 
 import psutil
@@ -17,6 +19,9 @@ _GROUPS = (
     ),
 )
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
+# What Linux knows of this process: its memory, and where its peak is forgotten.
+PROCESS = Path("/proc/self")
+PROCESSOR = Path("/proc/cpuinfo")
 
 
 def available_memory(groups: Path = CONTROL_GROUPS) -> int:
@@ -40,3 +45,41 @@ def available_memory(groups: Path = CONTROL_GROUPS) -> int:
             freed = sum(int(line.split()[1]) for line in lines if line.split()[0] == cached)
             free.append(max(int(most) - used + freed, 0))
     return min(free)
+
+
+def processor(facts: Path = PROCESSOR) -> str:
+    """The processor: the name that its maker gave it and, on Linux, family, model and stepping.
+
+    Args:
+        facts: where Linux describes it; elsewhere Python's own answer is taken.
+    """
+    name = platform.processor() or platform.machine()
+    try:
+        lines = facts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return name
+    halves = (line.partition(":") for line in lines)
+    described = {key.strip(): value.strip() for key, _, value in halves}
+    parts = (described.get(key, "") for key in ("model name", "cpu family", "model", "stepping"))
+    return " ".join(filter(None, parts)) or name
+
+
+def forget_peak_memory(process: Path = PROCESS) -> bool:
+    """Give freed memory back, and let `peak_memory` begin anew from what is still held.
+
+    Returns:
+        whether the system can; only Linux does.
+    """
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+        (process / "clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def peak_memory(process: Path = PROCESS) -> int:
+    """The most bytes that this process held at a time since its start or `forget_peak_memory`."""
+    status = (process / "status").read_text(encoding="ascii", errors="replace")
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    return int(fields["VmHWM"].split()[0]) * 1024

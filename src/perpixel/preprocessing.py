@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+import cv2
 import numpy as np
 import torch
-from jaxtyping import Float32, Shaped
+from jaxtyping import Float32, Shaped, UInt8
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from perpixel.errors import ModelError
@@ -115,6 +116,28 @@ class Preprocessing(BaseModel):
         std = torch.tensor(self.std, device=values.device).view(1, -1, 1, 1)
         # One multiplication and one addition for each pixel.
         return values * (self.range / full / std) - mean / std
+
+    def of_bytes(
+        self, images: UInt8[np.ndarray, "batch H W bands"]
+    ) -> Float32[np.ndarray, "batch H W bands"]:
+        """The same for 8-bit images in memory, to the last bit, and bands last.
+
+        A band has no more than 256 values: each is normalised once, and then looked up.
+        """
+        values = torch.arange(256, dtype=torch.uint8).expand(1, self.bands, 1, 256)
+        table = self(values)[0, :, 0].numpy()
+        if self.order == "bgr":
+            images = images[..., ::-1]
+        batch, height, width, bands = images.shape
+        normalised = np.empty(images.shape, np.float32)
+        if bands == len(LUMA):
+            # OpenCV looks all bands of a pixel up in one pass.
+            rows = np.ascontiguousarray(images).reshape(batch * height, width, bands)
+            cv2.LUT(rows, np.ascontiguousarray(table.T)[None], normalised.reshape(rows.shape))
+        else:
+            for band, one in enumerate(table):
+                normalised[..., band] = one[images[..., band]]
+        return normalised
 
 
 def _full(dtype: np.dtype[np.generic]) -> float:

@@ -61,3 +61,15 @@ def test_another_split_and_test_time_augmentation_change_the_scores(
         assert shown.exit_code == 0, shown.output
         scores.append(json.loads(file.read_text(encoding="utf-8"))["mean_iou"])
     assert len(set(scores)) == 3
+
+
+def test_another_precision_can_be_scored(
+    command: Command, model: Path, drawn: Path, tmp_path: Path
+) -> None:
+    shown = command("evaluate", model, drawn)
+    assert "computed by" not in shown.stdout
+    file = tmp_path / "scores.json"
+    shown = command("evaluate", model, drawn, "--precision", "bf16", "--json", file)
+    assert shown.exit_code == 0, shown.output
+    assert "computed by torch bf16 (asked for)" in shown.stdout
+    assert json.loads(file.read_text(encoding="utf-8")).keys() == KEYS

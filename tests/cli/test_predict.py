@@ -71,3 +71,21 @@ def test_masks_for_labelling_tools_can_be_scored_and_so_trained_on(
     assert f"layout {form}" in shown.stdout
     # A model agrees with its own predictions.
     assert json.loads(scores.read_text())["pixel_accuracy"] == 1.0
+
+
+def test_it_says_what_computes_and_takes_what_was_asked_for(
+    command: Command, model: Path, drawn: Path, tmp_path: Path
+) -> None:
+    image = next((drawn / "val" / "images").iterdir())
+    shown = command("predict", model, image, "--out", tmp_path / "a")
+    assert shown.stdout.splitlines()[0] == "computed by torch fp32 (asked for)"
+    asked = ("--runtime", "torch", "--precision", "bf16")
+    shown = command("predict", model, image, "--out", tmp_path / "b", *asked)
+    assert shown.stdout.splitlines()[0] == "computed by torch bf16 (asked for)"
+    exact, near = (
+        np.asarray(Image.open(tmp_path / out / f"{image.stem}.png")) for out in ("a", "b")
+    )
+    assert (exact == near).mean() > 0.95
+    refused = command("predict", model, image, "--out", tmp_path / "c", "--precision", "int8")
+    assert refused.exit_code == 2
+    assert "openvino-int8" in refused.stderr

@@ -14,7 +14,7 @@ from perpixel.labels import LabelSpace
 
 def segmentation(mask: np.ndarray, labels: LabelSpace, value: int = 100) -> Segmentation:
     image = np.full((3, *mask.shape), value, np.uint8)
-    return Segmentation(mask.astype(np.uint8), np.ones(mask.shape, np.float32), labels, image)
+    return Segmentation(mask.astype(np.uint8), labels, image, np.ones(mask.shape, np.float32))
 
 
 def test_each_half_is_the_blend_of_class_and_image(labels: LabelSpace) -> None:

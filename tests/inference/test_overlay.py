@@ -24,7 +24,7 @@ def segmentation(mask, labels, image=None):
     mask = np.asarray(mask)
     if image is None:
         image = np.full((3, *mask.shape), 90, np.uint8)
-    return Segmentation(mask, np.ones(mask.shape, np.float32), labels, image)
+    return Segmentation(mask, labels, image, np.ones(mask.shape, np.float32))
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def segmentation(mask, confidence=None, labels=LABELS):
     if confidence is None:
         confidence = np.ones(mask.shape)
     image = np.zeros((3, *mask.shape), np.uint8)
-    return Segmentation(mask, np.asarray(confidence, np.float32), labels, image)
+    return Segmentation(mask, labels, image, np.asarray(confidence, np.float32))
 
 
 def test_areas_are_shares_of_the_labelled_pixels_by_name():

@@ -10,12 +10,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from perpixel.cli.bench import bench
 from perpixel.cli.check import check
 from perpixel.cli.compare import compare
 from perpixel.cli.console import OUT, fail
 from perpixel.cli.demo import demo
 from perpixel.cli.evaluate import evaluate
 from perpixel.cli.explain import explain
+from perpixel.cli.export import export
 from perpixel.cli.heatmap import heatmap
 from perpixel.cli.import_weights import import_weights
 from perpixel.cli.inspect import inspect
@@ -53,8 +55,10 @@ app.command(cls=ManyScales)(predict)
 app.command()(explain)
 app.command()(heatmap)
 app.command(name="import")(import_weights)
+app.command()(export)
 app.command()(check)
 app.command()(inspect)
+app.command()(bench)
 app.command()(report)
 app.command()(compare)
 app.command()(demo)

@@ -10,10 +10,11 @@ import typer
 
 from perpixel.cli.console import OUT
 from perpixel.cli.dataset_options import Fold, Folds, Layout
+from perpixel.cli.runtime_options import PrecisionOption, RuntimeOption
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A model file, as `perpixel train` writes.")],
+    model: Annotated[Path, typer.Argument(help="A model file, or an export of one.")],
     data: Annotated[Path, typer.Argument(help="The dataset folder.")],
     split: Annotated[str, typer.Option(help="Which split to score.")] = "val",
     layout: Layout = None,
@@ -29,10 +30,13 @@ def evaluate(
     flip: Annotated[
         bool, typer.Option("--flip", help="Average with the mirrored image's prediction.")
     ] = False,
+    runtime: RuntimeOption = "torch",
+    precision: PrecisionOption = "fp32",
 ) -> None:
     """Score a model on a split of a dataset.
 
-    The paper's four scores and Dice, at each image's own size.
+    The paper's four scores and Dice, at each image's own size. With torch and
+    fp32 they are training's own scores, to the last digit.
 
     Example: perpixel evaluate runs/a/model.safetensors photographs --flip
     """
@@ -44,11 +48,13 @@ def evaluate(
     from perpixel.inference import evaluation
     from perpixel.inference.predictor import load
 
-    loaded = load(model)
+    loaded = load(model, runtime=runtime, precision=precision)
     dataset = open_dataset(data, layout, division.Folds.of(folds, fold))
     for line in (f"layout {dataset.layout}", *dataset.notes):
         OUT.print(line, soft_wrap=True)
     pairs = dataset.split(split)
+    if (runtime, precision) != ("torch", "fp32"):
+        OUT.print(f"computed by {loaded.choice}", soft_wrap=True)
     with counting("evaluating") as progress:
         scores = evaluation.evaluate(
             loaded, pairs, scales=tuple(scales or (1.0,)), flip=flip, progress=progress

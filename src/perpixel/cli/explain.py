@@ -43,7 +43,7 @@ def explain(
     from perpixel.delivery.explain import explain as explain_image
     from perpixel.inference.predictor import load
 
-    loaded = load(model)
+    loaded = load(model, runtime="torch", precision="fp32")
     with counting("explaining") as progress:
         explained = explain_image(
             loaded, image, classes=classes or None, place=place, progress=progress

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perpixel.cli.console import OUT
+from perpixel.cli.sizes import pixels
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -50,12 +51,11 @@ def inspect(
     from perpixel.errors import ConfigError
     from perpixel.networks import build, inspection
 
-    pixels = _pixels(size)
     config = _config(network, classes)
     with torch.device("meta"):  # shapes are enough, and VGG16 has half a gigabyte of weights
         built = build(config)
     try:
-        seen = inspection.inspect(built, pixels, bands=config.bands)
+        seen = inspection.inspect(built, pixels(size), bands=config.bands)
     except (ValueError, RuntimeError) as error:
         raise ConfigError(
             network,
@@ -67,17 +67,6 @@ def inspect(
     if json_file is not None:
         write_whole(json_file, (json.dumps(seen.as_json(), indent=2) + "\n").encode())
         OUT.print(f"wrote {json_file}", soft_wrap=True)
-
-
-def _pixels(size: str) -> tuple[int, int]:
-    from perpixel.errors import ConfigError
-
-    parts = size.lower().split("x")
-    if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
-        raise ConfigError(
-            "--size", found=size, expected="height x width, such as 512x512", mend="Give such a one"
-        )
-    return int(parts[0]), int(parts[1])
 
 
 def _config(network: str, classes: int | None) -> NetworkConfig:

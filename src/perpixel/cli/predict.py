@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 import typer
 
 from perpixel.cli.console import OUT, fail
+from perpixel.cli.runtime_options import PrecisionOption, RuntimeOption
 
 SOME_FAILED, NOTHING_USABLE = 1, 2
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="A model file, as `perpixel train` writes.")],
+    model: Annotated[Path, typer.Argument(help="A model file, or an export of one.")],
     paths: Annotated[
         list[str], typer.Argument(help="Images, folders of images, patterns such as 'p/*.jpg'.")
     ],
@@ -47,13 +48,16 @@ def predict(
     show: Annotated[
         bool, typer.Option("--show", help="Also draw each overlay in the terminal.")
     ] = False,
+    runtime: RuntimeOption = "auto",
+    precision: PrecisionOption = "auto",
 ) -> None:
     """Write a mask for each image, at its own size.
 
     A mask is a palette PNG of class indices; or regions in one JSON file of
     COCO's form, or polygons in a JSON file of labelme's for each image, which
     can be corrected in labelling tools and trained on again. An image that cannot be read is
-    reported and the others are done; the exit status is then 1.
+    reported and the others are done; the exit status is then 1. What is fastest
+    on this machine computes it, and is named.
 
     Example: perpixel predict runs/a/model.safetensors new --out masks
     """
@@ -63,7 +67,8 @@ def predict(
     from perpixel.inference.predictor import load
 
     results = Results(mask_format, "jpg" if overlay else None, probabilities, areas, min_confidence)
-    loaded = load(model)
+    loaded = load(model, runtime=runtime, precision=precision)
+    OUT.print(f"computed by {loaded.choice}", soft_wrap=True)
     with counting("predicting") as progress:
         summary = predict_folder(
             loaded,

@@ -14,12 +14,12 @@ from perpixel.cli.console import OUT
 
 if TYPE_CHECKING:
     from perpixel.inference.half_blocks import HalfBlocks
-    from perpixel.inference.segmentation import Segmentation
+    from perpixel.inference.segmentation import ClassMask
 
 UPPER_HALF = "▀"
 
 
-def draw(image: Path, segmentation: Segmentation) -> None:
+def draw(image: Path, segmentation: ClassMask) -> None:
     """Print the overlay as wide as the terminal, and a legend of its classes.
 
     A letter in each class's largest region leads to its name in the legend. Where there are no
@@ -51,7 +51,7 @@ def _coloured(picture: HalfBlocks) -> Text:
     return text
 
 
-def _legend(picture: HalfBlocks, segmentation: Segmentation) -> Columns:
+def _legend(picture: HalfBlocks, segmentation: ClassMask) -> Columns:
     from perpixel.inference.legend import share_text
 
     labels, areas = segmentation.labels, segmentation.areas()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -50,7 +50,7 @@ def read_sample(pair: Pair, labels: LabelSpace) -> Sample:
 
 def evaluation_samples(
     pairs: Sequence[Pair], labels: LabelSpace, *, read_ahead: int = 4
-) -> Iterator[Sample | DataError]:
+) -> Generator[Sample | DataError, None, None]:
     """Decode pairs in their order, a few ahead of the caller, in two threads.
 
     A pair that cannot be read yields its error in its place, so that the others still follow.

@@ -87,7 +87,10 @@ def run_demo(
         scores[stage] = result.scores
         coarser = result.model
     picture = out / "demo.png"
-    models = {title(stage): load(out / stage / MODEL) for stage in STAGES}
+    models = {
+        title(stage): load(out / stage / MODEL, runtime="torch", precision="fp32")
+        for stage in STAGES
+    }
     notes = {title(stage): f"mean IoU {scores[stage].mean_iou:.3f}" for stage in STAGES}
     content = io.BytesIO()
     compare(models, notes, open_dataset(out / "data").split("val"), PICTURED).save(content, "PNG")

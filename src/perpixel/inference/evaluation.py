@@ -13,7 +13,7 @@ from perpixel.data.dataset import Pair
 from perpixel.data.sample import Sample, evaluation_samples
 from perpixel.errors import DataError
 from perpixel.inference.predictor import Model
-from perpixel.inference.test_time import averaged_winner, check_scales
+from perpixel.inference.test_time import averaged_argmax, check_scales
 from perpixel.labels import LabelSpace
 from perpixel.metrics import Confusion, Scores
 
@@ -78,7 +78,7 @@ def count(
             flip=flip,
         )
         with torch.inference_mode():
-            prediction = kernels.argmax(views[0]) if len(views) == 1 else averaged_winner(views)[0]
+            prediction = averaged_argmax(views)
             masks = np.stack([sample.mask for sample in batch if sample.mask is not None])
             confusion.add(confusion_counts(model.labels, prediction, masks))
         done += len(batch)

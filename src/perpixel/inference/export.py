@@ -11,7 +11,7 @@ from perpixel.checkpoint import write_whole
 from perpixel.data.labelme_shapes import IGNORE
 from perpixel.data.run_lengths import encode_runs
 from perpixel.inference.regions import Region, regions
-from perpixel.inference.segmentation import Segmentation
+from perpixel.inference.segmentation import ClassMask
 from perpixel.labels import LabelSpace
 
 Format = Literal["png", "coco", "labelme"]
@@ -24,10 +24,14 @@ _CORNERS = 3
 
 @runtime_checkable
 class Export(Protocol):
-    """Writes masks in one form."""
+    """Writes masks in one form. `add` may be called from several threads, in any order."""
 
-    def add(self, image: Path, name: Path, segmentation: Segmentation) -> None:
-        """Write an image's mask to `name` and a suffix, or keep it for `finish`."""
+    def add(self, place: int, image: Path, name: Path, segmentation: ClassMask) -> None:
+        """Write an image's mask to `name` and a suffix, or keep it for `finish`.
+
+        Args:
+            place: of the image among all images, which decides their order in a file for all.
+        """
 
     def finish(self) -> None:
         """Write what there is one of."""
@@ -47,7 +51,7 @@ def export(kind: Format, out: Path, labels: LabelSpace) -> Export:
 class PngExport:
     """A palette PNG of class indices for each image."""
 
-    def add(self, image: Path, name: Path, segmentation: Segmentation) -> None:
+    def add(self, place: int, image: Path, name: Path, segmentation: ClassMask) -> None:
         """Write the mask."""
         segmentation.save(name.with_name(f"{name.name}.png"))
 
@@ -63,7 +67,7 @@ class LabelmeExport:
         self.out = out
         self.labels = labels
 
-    def add(self, image: Path, name: Path, segmentation: Segmentation) -> None:
+    def add(self, place: int, image: Path, name: Path, segmentation: ClassMask) -> None:
         """Write the image's file."""
         size = segmentation.mask.shape
         found = sorted(regions(segmentation.mask), key=lambda region: -region.box_area)
@@ -109,32 +113,27 @@ class CocoExport:
     def __init__(self, out: Path, labels: LabelSpace) -> None:
         self.out = out
         self.labels = labels
-        self.images: list[dict[str, Any]] = []
-        self.annotations: list[dict[str, Any]] = []
+        # By the image's place: threads add to it as they get done.
+        self.found: dict[int, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
 
-    def add(self, image: Path, name: Path, segmentation: Segmentation) -> None:
+    def add(self, place: int, image: Path, name: Path, segmentation: ClassMask) -> None:
         """Keep the image's regions; pixels without a label are in none."""
         height, width = segmentation.mask.shape
-        number = len(self.images) + 1
-        self.images.append(
-            {
-                "id": number,
-                "file_name": f"{name.relative_to(self.out).as_posix()}{image.suffix}",
-                "height": height,
-                "width": width,
-                # Where the image was: our own reader looks there if it is not beside the file.
-                "path": Path(os.path.relpath(image, self.out)).as_posix(),
-            }
-        )
+        about = {
+            "file_name": f"{name.relative_to(self.out).as_posix()}{image.suffix}",
+            "height": height,
+            "width": width,
+            # Where the image was: our own reader looks there if it is not beside the file.
+            "path": Path(os.path.relpath(image, self.out)).as_posix(),
+        }
+        annotations = []
         for region in regions(segmentation.mask):
             if region.value == self.labels.ignore_index:
                 continue
             rows, columns = region.pixels.shape
             counts = encode_runs(region.pixels, region.top, region.left, (height, width))
-            self.annotations.append(
+            annotations.append(
                 {
-                    "id": len(self.annotations) + 1,
-                    "image_id": number,
                     "category_id": region.value + 1,
                     "segmentation": {"size": [height, width], "counts": counts},
                     "area": int(region.pixels.sum()),
@@ -143,14 +142,20 @@ class CocoExport:
                     "iscrowd": 1,
                 }
             )
+        self.found[place] = about, annotations
 
     def finish(self) -> None:
         """Write the annotation file and the classes."""
+        images, annotations = [], []
+        for number, place in enumerate(sorted(self.found), 1):
+            about, regions_of_image = self.found[place]
+            images.append({"id": number, **about})
+            annotations += [{"image_id": number, **region} for region in regions_of_image]
         names = enumerate(self.labels.names, 1)
         content = {
             "info": {"description": "predicted by perpixel"},
-            "images": self.images,
-            "annotations": self.annotations,
+            "images": images,
+            "annotations": [{"id": number, **one} for number, one in enumerate(annotations, 1)],
             "categories": [{"id": number, "name": name} for number, name in names],
         }
         (self.out / COCO_FILE).parent.mkdir(parents=True, exist_ok=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,14 +19,17 @@ from perpixel.data.sample import Sample, evaluation_samples
 from perpixel.errors import ConfigError, DataError, ModelError, OutputError
 from perpixel.inference.export import Export, Format, export
 from perpixel.inference.inputs import expand, stems
+from perpixel.inference.pipeline import finished_behind
 from perpixel.inference.predictor import Model
 from perpixel.inference.probability_file import write_probabilities
-from perpixel.inference.segmentation import Segmentation
+from perpixel.inference.segmentation import ClassMask
 from perpixel.inference.test_time import check_scales
+from perpixel.score_map import ScoreMap
 
 JPEG_QUALITY = 90
-# Decoded images that wait for the network, at most.
-READ_AHEAD = 2
+# At most so many decoded images wait for the network, and so many masks to be written: with the
+# one in the network, five images are in memory at a time.
+READ_AHEAD = WRITE_BEHIND = 2
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def predict_folder(
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
     progress: Callable[[int, int], None] | None = None,
-    show: Callable[[Path, Segmentation], None] | None = None,
+    show: Callable[[Path, ClassMask], None] | None = None,
 ) -> Summary:
     """Predict every image that the inputs stand for.
 
@@ -112,21 +117,23 @@ def predict_folder(
     rows: list[list[str]] = []
     masks = export(results.format, out, model.labels)
     pairs = [Pair(image.path) for image in images]
-    samples = evaluation_samples(pairs, model.labels, read_ahead=READ_AHEAD)
-    for index, (pair, name, sample) in enumerate(zip(pairs, names, samples, strict=True)):
-        try:
-            segmentation = _predict(model, sample, name, results, masks, scales, flip)
-        except (DataError, ModelError) as error:
-            failed.append((pair.image, str(error)))
-        else:
-            done.append(pair.image)
-            if show is not None:
-                show(pair.image, segmentation)
-            if results.areas is not None:
-                shares = segmentation.areas().values()
-                rows.append([str(pair.image), *(f"{share:.6f}" for share in shares)])
-        if progress is not None:
-            progress(index + 1, len(pairs))
+    work = _Work(model, results, masks, tuple(scales), flip)
+    with (
+        closing(evaluation_samples(pairs, model.labels, read_ahead=READ_AHEAD)) as samples,
+        closing(finished_behind(work.of(pairs, names, samples), behind=WRITE_BEHIND)) as outcomes,
+    ):
+        for outcome in outcomes:
+            if isinstance(outcome, _Failed):
+                failed.append((outcome.image, outcome.reason))
+            else:
+                done.append(outcome.image)
+                rows.append([str(outcome.image), *(f"{share:.6f}" for share in outcome.shares)])
+                if show is not None:
+                    show(outcome.image, outcome.segmentation)
+            if progress is not None:
+                progress(len(done) + len(failed), len(pairs))
+            # Else one more image would stay in memory while the next is predicted.
+            del outcome
     if done:
         masks.finish()
     if results.areas is not None:
@@ -134,31 +141,71 @@ def predict_folder(
     return Summary(tuple(done), tuple(failed))
 
 
-def _predict(
-    model: Model,
-    sample: Sample | DataError,
-    name: Path,
-    results: Results,
-    masks: Export,
-    scales: Sequence[float],
-    flip: bool,
-) -> Segmentation:
-    """Predict one image and write what is wanted of it; the mask last, when all else is there."""
-    if isinstance(sample, DataError):
-        raise sample
-    where = [str(sample.pair.image)]
-    views = model.views([sample.image], names=where, scales=scales, flip=flip)
-    segmentation = model.segmentation(sample.image, views)
-    if results.min_confidence > 0:
-        segmentation = segmentation.below(results.min_confidence)
-    _make_folder(name.parent)
-    if results.probabilities:
-        write_probabilities(_with(name, ".npy"), views)
-    if results.overlay is not None:
-        picture = _encoded(segmentation.overlay(), results.overlay)
-        write_whole(_with(name, f"_overlay.{results.overlay}"), picture)
-    masks.add(sample.pair.image, name, segmentation)
-    return segmentation
+@dataclass(frozen=True, eq=False)
+class _Done:
+    image: Path
+    segmentation: ClassMask
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class _Failed:
+    image: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is done for each image: the network now, and then, in a thread, the files."""
+
+    model: Model
+    results: Results
+    masks: Export
+    scales: tuple[float, ...]
+    flip: bool
+
+    def of(
+        self, pairs: Sequence[Pair], names: Sequence[Path], samples: Iterator[Sample | DataError]
+    ) -> Iterator[Callable[[], _Done | _Failed]]:
+        """Predict one image after the other, each when the next work is asked for."""
+        for place, (pair, name, sample) in enumerate(zip(pairs, names, samples, strict=True)):
+            try:
+                work = partial(self._write, place, pair.image, name, *self._predict(sample))
+            except (DataError, ModelError) as error:
+                yield partial(_Failed, pair.image, str(error))
+            else:
+                yield work
+
+    def _predict(self, sample: Sample | DataError) -> tuple[ClassMask, list[ScoreMap]]:
+        """The mask, and the scores where they are still needed."""
+        if isinstance(sample, DataError):
+            raise sample
+        image, where = sample.image, [str(sample.pair.image)]
+        views = self.model.views([image], names=where, scales=self.scales, flip=self.flip)
+        kept = views if self.results.probabilities else []
+        if self.results.min_confidence > 0:
+            segmentation = self.model.segmentation(image, views)
+            return segmentation.below(self.results.min_confidence), kept
+        return self.model.class_mask(image, views), kept
+
+    def _write(
+        self,
+        place: int,
+        image: Path,
+        name: Path,
+        segmentation: ClassMask,
+        views: Sequence[ScoreMap],
+    ) -> _Done:
+        """Write what is wanted of one image; the mask last, when all else is there."""
+        _make_folder(name.parent)
+        if self.results.probabilities:
+            write_probabilities(_with(name, ".npy"), views)
+        if self.results.overlay is not None:
+            picture = _encoded(segmentation.overlay(), self.results.overlay)
+            write_whole(_with(name, f"_overlay.{self.results.overlay}"), picture)
+        self.masks.add(place, image, name, segmentation)
+        wanted = self.results.areas is not None
+        return _Done(image, segmentation, tuple(segmentation.areas().values()) if wanted else ())
 
 
 def _spare_inputs(images: Sequence[Path], names: Sequence[Path], results: Results) -> None:

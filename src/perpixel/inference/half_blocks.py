@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 
 from perpixel.inference.display import displayable
-from perpixel.inference.segmentation import Segmentation
+from perpixel.inference.segmentation import ClassMask
 
 # One for each class that is in the picture, the largest first; further classes have none.
 LETTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits
@@ -36,7 +36,7 @@ class HalfBlocks:
     legend: tuple[tuple[str, int], ...]
 
 
-def half_blocks(segmentation: Segmentation, columns: int) -> HalfBlocks:
+def half_blocks(segmentation: ClassMask, columns: int) -> HalfBlocks:
     """The classes' colours over the image, so many characters wide and as high as that makes it.
 
     Args:

@@ -7,15 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Float32, Shaped
 from torch import nn
 
-from perpixel.checkpoint import read_checkpoint
-from perpixel.errors import ConfigError, ModelError
+from perpixel.checkpoint import read_checkpoint, stored_checksum
+from perpixel.errors import ModelError
 from perpixel.inference.image import ImageLike, decoded
 from perpixel.inference.runtimes import Runtime, TorchRuntime
-from perpixel.inference.segmentation import Segmentation
+from perpixel.inference.runtimes.choice import AutoRuntime, Choice
+from perpixel.inference.runtimes.device import pick_device as pick_device
+from perpixel.inference.runtimes.selection import EXPORTS, check_names, for_checkpoint, for_export
+from perpixel.inference.segmentation import ClassMask, Segmentation
 from perpixel.inference.test_time import (
+    averaged_argmax,
     averaged_winner,
     check_scales,
     mirrored,
@@ -25,8 +29,6 @@ from perpixel.inference.test_time import (
 from perpixel.labels import LabelSpace
 from perpixel.preprocessing import Preprocessing
 from perpixel.score_map import ScoreMap
-
-RUNTIMES = ("auto", "torch")
 
 
 class Model:
@@ -75,6 +77,27 @@ class Model:
             )
         return self._network
 
+    @property
+    def choice(self) -> Choice:
+        """Which runtime and precision compute the network, and why. Where `load` left it open,
+        this is when it is measured.
+
+        Raises:
+            ConfigError: the runtime that was asked for cannot compute this network.
+        """
+        if isinstance(self.runtime, AutoRuntime):
+            return self.runtime.choice
+        return Choice(self.runtime.name, self.runtime.precision, "asked for")
+
+    def as_trained(self) -> Model:
+        """The same model, computed by its torch module in fp32, layer by layer: what looks into
+        the layers, or reaches into their work, needs it.
+
+        Raises:
+            ModelError: the model was read from an exported file, which holds no module.
+        """
+        return Model(self.network, self.labels, self.preprocessing, self.device)
+
     def predict(
         self, image: ImageLike, *, scales: Sequence[float] = (1.0,), flip: bool = False
     ) -> Segmentation:
@@ -117,14 +140,16 @@ class Model:
             ConfigError: a scale is not above 0.
         """
         check_scales(scales)
-        bands = [
-            np.ascontiguousarray(self.preprocessing.fit_bands(image, name))
-            for image, name in zip(images, names, strict=True)
-        ]
+        # Bands last: as images are decoded, and as networks take them fastest.
+        pixels = np.stack(
+            [
+                self.preprocessing.fit_bands(image, name).transpose(1, 2, 0)
+                for image, name in zip(images, names, strict=True)
+            ]
+        )
         maps = []
         with torch.inference_mode():
-            stored = torch.from_numpy(np.stack(bands)).to(self.device)
-            batch = self.preprocessing(stored)
+            batch = self._normalised(pixels)
             for scale in scales:
                 scaled = resized(batch, scale)
                 score_map = self.runtime.scores(scaled)
@@ -133,6 +158,14 @@ class Model:
                     score_map = mirrored(self.runtime.scores(scaled.flip(3)))
                     maps.append(seen_from(score_map, (batch.shape[2], batch.shape[3])))
         return maps
+
+    def _normalised(
+        self, pixels: Shaped[np.ndarray, "batch H W bands"]
+    ) -> Float32[torch.Tensor, "batch bands H W"]:
+        if self.device.type == "cpu" and pixels.dtype == np.uint8:
+            return torch.from_numpy(self.preprocessing.of_bytes(pixels)).permute(0, 3, 1, 2)
+        stored = torch.from_numpy(pixels).to(self.device)
+        return self.preprocessing(stored.permute(0, 3, 1, 2))
 
     def segmentation(
         self, image: Shaped[np.ndarray, "bands H W"], views: Sequence[ScoreMap]
@@ -147,48 +180,59 @@ class Model:
             image=image,
         )
 
+    def class_mask(
+        self, image: Shaped[np.ndarray, "bands H W"], views: Sequence[ScoreMap]
+    ) -> ClassMask:
+        """The mask of `segmentation` alone, which is found sooner than with the confidence."""
+        with torch.inference_mode():
+            mask = averaged_argmax(views)
+        return ClassMask(
+            mask=mask[0].cpu().numpy().astype(self.labels.mask_dtype, copy=False),
+            labels=self.labels,
+            image=image,
+        )
 
-def load(path: str | Path, device: str | None = "auto", runtime: str = "auto") -> Model:
-    """Read a model file.
 
-    `load(path, runtime="torch").network` is the torch module; of its result on a normalised batch,
-    `network(batch).logits()` are the scores at every pixel, (B, classes, H, W).
+def load(
+    path: str | Path,
+    device: str | None = "auto",
+    runtime: str = "auto",
+    precision: str = "auto",
+) -> Model:
+    """Read a model file, or a file that `perpixel export` wrote.
+
+    Of a model file, "auto" takes the fastest of what is installed on this machine: torch, or
+    OpenVINO, to which the network is converted once; in bf16 only where the processor has
+    instructions for it. It is measured at the first image, for a second or two, and remembered
+    in the cache folder; `choice` says what was taken and why.
+
+    `load(path, runtime="torch", precision="fp32")` computes by the torch module itself, layer by
+    layer as in training, so that scores agree with training's to the last digit. Every other
+    choice computes a copy that is prepared for inference: later changes of `network` do not
+    reach it. Of the module's result on a normalised batch, `network(batch).logits()` are the
+    scores at every pixel, (B, classes, H, W).
 
     Args:
-        path: a `.safetensors` file that perpixel wrote.
+        path: a `.safetensors` file that perpixel wrote, or an export: `.onnx`, `.pt2`, or an
+            OpenVINO `.xml` with its `.bin` beside it.
         device: "cpu", "cuda", "cuda:1" …, or "auto" (also None): a GPU where there is one.
-        runtime: what computes the network: "torch", which is also what "auto" takes.
+        runtime: "torch", "onnxruntime", "openvino", or "auto".
+        precision: "fp32", "bf16", on a GPU "fp16", of exports "int8", or "auto".
 
     Raises:
         ModelError: the file is missing, damaged, or not one of ours.
-        ConfigError: there is no such device or runtime.
+        ConfigError: there is no such device, runtime or precision; the runtime is not installed,
+            or does not go with the device or the precision.
     """
-    if runtime not in RUNTIMES:
-        raise ConfigError(
-            "runtime",
-            found=f"no runtime is called {runtime!r}",
-            expected=" or ".join(RUNTIMES),
-            mend="Leave it out, or name one of these",
-        )
+    check_names(runtime, precision)
+    path = Path(path)
+    if path.suffix.lower() in EXPORTS:
+        card, computed, chosen = for_export(path, device, runtime, precision)
+        return Model(None, card.labels, card.preprocessing, chosen, computed)
     chosen = pick_device(device)
-    checkpoint = read_checkpoint(Path(path))
-    return Model(checkpoint.restore(), checkpoint.labels, checkpoint.preprocessing, chosen)
-
-
-def pick_device(name: str | None = "auto") -> torch.device:
-    """The device of that name; "auto" or None is a GPU where there is one, else the CPU.
-
-    Raises:
-        ConfigError: it is no name of a device, or this machine has none such.
-    """
-    if name in (None, "auto"):
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    mend = "Give auto, cpu, cuda or cuda:0"
-    try:
-        device = torch.device(str(name))
-    except RuntimeError:
-        raise ConfigError("device", found=f"no device is called {name!r}", mend=mend) from None
-    present = {"cpu": 1, "cuda": torch.cuda.device_count()}.get(device.type, 0)
-    if (device.index or 0) >= present:
-        raise ConfigError("device", found=f"this machine has no {name}", mend=mend)
-    return device
+    checkpoint = read_checkpoint(path)
+    network = checkpoint.restore().to(chosen)
+    computed = for_checkpoint(
+        checkpoint, network, chosen, stored_checksum(path), runtime, precision
+    )
+    return Model(network, checkpoint.labels, checkpoint.preprocessing, chosen, computed)

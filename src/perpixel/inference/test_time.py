@@ -90,6 +90,11 @@ def averaged_winner(
     return torch.cat(masks, dim=1), torch.cat(confidences, dim=1)
 
 
+def averaged_argmax(views: Sequence[ScoreMap]) -> Integer[torch.Tensor, "batch H W"]:
+    """The class that `averaged_winner` finds, without the probability where that is dearer."""
+    return kernels.argmax(views[0]) if len(views) == 1 else averaged_winner(views)[0]
+
+
 def averaged_probabilities(
     views: Sequence[ScoreMap],
 ) -> Iterator[Float[torch.Tensor, "batch classes rows W"]]:

@@ -43,16 +43,22 @@ class FixedPadConv2d(DepthwiseConv2d):
     is the same arithmetic: padding the kernel costs nothing, padding the image copies it.
     """
 
-    def convolve(
-        self, features: Float[torch.Tensor, "batch channels H W"]
-    ) -> Float[torch.Tensor, "batch out_channels h w"]:
-        """Pad and convolve: (B, C, H, W) to (B, C', H / stride, W / stride)."""
+    @property
+    def total_padding(self) -> tuple[int, int]:
+        """Rows and columns of zeros, those before and those behind the image together."""
         rows, columns = (
             max(dilation * (kernel - 1) + 1 - stride, 0)
             for kernel, stride, dilation in zip(
                 self.kernel_size, self.stride, self.dilation, strict=True
             )
         )
+        return rows, columns
+
+    def convolve(
+        self, features: Float[torch.Tensor, "batch channels H W"]
+    ) -> Float[torch.Tensor, "batch out_channels h w"]:
+        """Pad and convolve: (B, C, H, W) to (B, C', H / stride, W / stride)."""
+        rows, columns = self.total_padding
         weight = self.weight
         if self.dilation == (1, 1):
             weight = F.pad(weight, (columns % 2, 0, rows % 2, 0))

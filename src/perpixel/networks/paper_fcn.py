@@ -190,7 +190,7 @@ class PaperFCN(Network):
         for stage, names in enumerate(self.stages, start=1):
             for name in names:
                 features = F.relu(self.get_submodule(name)(features))
-            features = F.max_pool2d(features, 2, 2, ceil_mode=True)
+            features = _halved(features)
             pools[f"pool{stage}"] = features
         return pools
 
@@ -202,6 +202,15 @@ class PaperFCN(Network):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
         _zero(self.score_fr)
+
+
+def _halved(features: torch.Tensor) -> torch.Tensor:
+    """Max pooling by 2 that rounds odd sizes up, of features that are not negative."""
+    if torch.compiler.is_exporting():
+        # ONNX Runtime and OpenVINO round a single row or column otherwise; zeros say the same.
+        rows, columns = features.shape[2:]
+        return F.max_pool2d(F.pad(features, (0, columns % 2, 0, rows % 2)), 2)
+    return F.max_pool2d(features, 2, 2, ceil_mode=True)
 
 
 def _sum(scores: torch.Tensor, skip: torch.Tensor, crop: int) -> torch.Tensor:

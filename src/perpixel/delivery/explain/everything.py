@@ -71,8 +71,10 @@ def explain(
     Raises:
         ConfigError: a class is none of the model's, or the pixel is not in the image.
         DataError: the image cannot be decoded.
-        ModelError: it has other bands than the model takes.
+        ModelError: it has other bands than the model takes, or the model is an exported file.
     """
+    # Pictures look into the layers: they and the scores come from one and the same module.
+    model = model.as_trained()
     array, name = decoded(image)
     height, width = array.shape[1:]
     middle = (width // 2, height // 2)

@@ -83,6 +83,7 @@ def masks_by_stride(model: Model, image: ImageLike) -> dict[int, Mask]:
     Raises:
         ConfigError: the network sums no skips.
     """
+    model = model.as_trained()
     layers = skip_layers(model.network)
     array, name = decoded(image)
     masks = {}

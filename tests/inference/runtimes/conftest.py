@@ -1,0 +1,40 @@
+"""A small model file, and a machine on which nothing is fixed beforehand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from perpixel.checkpoint import Checkpoint, write_checkpoint
+from perpixel.labels import LabelSpace
+from perpixel.networks import build, network_config
+from perpixel.preprocessing import Preprocessing
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of random weights that says several classes; not to be changed."""
+    torch.manual_seed(0)
+    config = network_config(
+        {"name": "fcn8s", "backbone": "test_resnet", "classes": 3, "head_channels": 8}
+    )
+    network = build(config).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(1.5)
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    labels = LabelSpace.of(["a", "b", "c"])
+    write_checkpoint(path, Checkpoint(config, labels, Preprocessing(), network.state_dict()))
+    return path
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder, and no runtime or precision in the environment."""
+    monkeypatch.delenv("PERPIXEL_RUNTIME")
+    monkeypatch.delenv("PERPIXEL_PRECISION")
+    monkeypatch.setenv("PERPIXEL_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
