@@ -78,7 +78,7 @@ class Unfinished:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def write(self, step: int, masks: Sequence[Shaped[np.ndarray, "h w"]]) -> None:
+    def write(self, step: int, masks: Sequence[Shaped[np.ndarray, "_ _"]]) -> None:
         """Keep the pixels of a step, part by part, and then say so in the journal.
 
         Raises:
