@@ -70,6 +70,7 @@ class Unfinished:
                 self._take_up({"format": FORMAT, **key})
         except OutputError:
             self.discard()
+            self.close()
             raise
 
     def __enter__(self) -> Unfinished:
@@ -106,10 +107,9 @@ class Unfinished:
         os.close(self._journal)
 
     def discard(self) -> None:
-        """Remove the files, and let go of them."""
+        """Remove the files."""
         for path in (self._pixels_path, self._journal_path):
             path.unlink(missing_ok=True)
-        self.close()
 
     def _take_up(self, key: Mapping[str, Any]) -> None:
         length = self.size[0] * self.size[1] * self.dtype.itemsize
