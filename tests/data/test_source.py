@@ -109,9 +109,7 @@ def test_tiffs_that_gdal_reads_otherwise_are_decoded_as_always(
     assert_windows_are(open_source(path), np.asarray(read_image(path)))
 
 
-def test_pixels_that_no_band_measured_are_missing(
-    tmp_path: Path, rng: np.random.Generator
-) -> None:
+def test_pixels_that_no_band_measured_are_missing(tmp_path: Path, rng: np.random.Generator) -> None:
     pixels = rng.integers(1, 250, (3, H, W)).astype(np.uint8)
     pixels[:, 10:20, 30:50] = 0
     pixels[1, 40, 40] = 0
@@ -167,9 +165,12 @@ def test_files_of_other_names_are_read_if_rasterio_opens_them(
 
 
 def refusal(path: Path, most_bytes: int | None = None) -> str:
-    with pytest.raises(DataError) as caught:
+    def read() -> None:
         opened = open_source(path, most_bytes)
         opened.read(0, 0, *opened.size)
+
+    with pytest.raises(DataError) as caught:
+        read()
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     return str(caught.value)

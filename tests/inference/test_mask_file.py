@@ -21,7 +21,9 @@ from perpixel.labels import LabelSpace
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 # More than two rows of blocks, and not whole ones.
 SIZE = (1101, 703)
-PLACE = Place(rasterio.CRS.from_epsg(32632).to_wkt(), (0.5, 0.0, 5e5, 0.0, -0.5, 5.2e6), "projected")
+PLACE = Place(
+    rasterio.CRS.from_epsg(32632).to_wkt(), (0.5, 0.0, 5e5, 0.0, -0.5, 5.2e6), "projected"
+)
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def test_a_geotiff_keeps_everything_that_belongs_to_the_mask(
     assert [file.name for file in tmp_path.iterdir()] == ["a.tif"]
     with rasterio.open(path) as file:
         np.testing.assert_array_equal(file.read(1), mask)
-        assert file.crs == rasterio.CRS.from_epsg(32632)
+        assert file.crs == UTM
         assert tuple(file.transform)[:6] == PLACE.transform
         assert file.nodata == labels.ignore_index
         assert file.profile["tiled"]

@@ -21,9 +21,7 @@ KEY = {"image": "a.tif", "tile": 8}
 
 def steps() -> list[list[Rectangle]]:
     """Rows of two parts each."""
-    return [
-        [Rectangle(top, 0, 5, 8), Rectangle(top, 8, 5, 23)] for top in range(0, SIZE[0], 5)
-    ]
+    return [[Rectangle(top, 0, 5, 8), Rectangle(top, 8, 5, 23)] for top in range(0, SIZE[0], 5)]
 
 
 def opened(path: Path, key: dict[str, object] = KEY) -> Unfinished:

@@ -1,4 +1,4 @@
-"""Place: where on the Earth, or on which map, the pixels of a raster lie, and how large they are."""
+"""Place: where on the Earth, or on a map, the pixels of a raster lie, and how large they are."""
 
 from __future__ import annotations
 

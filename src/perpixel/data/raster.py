@@ -55,7 +55,9 @@ class RasterSource:
             for index, colour in dataset.colormap(1).items():
                 self._palette[index] = colour[:3]
         self.bands = 3 if self._palette is not None else len(self._bands)
-        self._masked = any(MaskFlags.all_valid not in flags for flags in dataset.mask_flag_enums)
+        self.says_what_is_missing = any(
+            MaskFlags.all_valid not in flags for flags in dataset.mask_flag_enums
+        )
         self.place = _place(dataset)
 
     @classmethod
@@ -93,7 +95,7 @@ class RasterSource:
         else:
             pixels = read_as(self._without_absent(stored), self.dtype, self.path)
         measured = measured_where(pixels)
-        if self._masked:
+        if self.says_what_is_missing:
             said = self._read("dataset_mask", top, left, height, width) > 0
             measured = said if measured is None else measured & said
             if measured.all():
@@ -107,7 +109,7 @@ class RasterSource:
     def _common_type(self) -> np.dtype[np.generic]:
         found = sorted({self._dataset.dtypes[band - 1] for band in self._bands})
         if len(found) == 1 and found[0] in _KEPT:
-            return np.dtype(found[0])
+            return np.dtype(str(found[0]))
         if len(found) == 1 and found[0] in _NUMBERS:
             return np.dtype(np.float32)
         raise DataError(

@@ -6,7 +6,7 @@ import mmap
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Shaped
@@ -119,10 +119,7 @@ def open_source(path: Path, most_bytes: int | None = None) -> Source:
         raise DataError(path, found=found, mend="Give the path of an image file")
     if suffix == ".npy":
         return _mapped(path)
-    if suffix in _TIFF:
-        by_windows = _reads_as_stored(path)
-    else:
-        by_windows = suffix not in SUFFIXES
+    by_windows = _reads_as_stored(path) if suffix in _TIFF else suffix not in SUFFIXES
     if by_windows and (suffix not in _TIFF or has_rasterio()):
         return RasterSource.open(path)
     header = read_header(path)
@@ -131,6 +128,46 @@ def open_source(path: Path, most_bytes: int | None = None) -> Source:
         raise _too_large(path, header.size, needed, most_bytes, by_windows)
     pixels = read_image(path)
     return ArraySource(path, pixels, pixels.dtype, pixels.nbytes)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What an image will be, without its pixels.
+
+    Args:
+        size: (H, W).
+        bands: how many.
+        dtype: uint8, uint16 or float32.
+        is_raster: whether it lies on the Earth or says where nothing was measured.
+    """
+
+    size: tuple[int, int]
+    bands: int
+    dtype: np.dtype[np.generic]
+    is_raster: bool = False
+
+
+def outline(path: Path) -> Outline:
+    """What `open_source` would open; nothing is decoded.
+
+    Raises:
+        DataError: as `open_source` does.
+    """
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES and suffix != ".npy" and not (suffix in _TIFF and has_rasterio()):
+        header = read_header(path)
+        return Outline(header.size, header.bands, header.dtype)
+    if suffix in _TIFF and not _reads_as_stored(path):
+        header = read_header(path)
+        return Outline(header.size, header.bands, header.dtype)
+    opened = open_source(path)
+    try:
+        is_raster = isinstance(opened, RasterSource) and (
+            opened.place is not None or opened.says_what_is_missing
+        )
+        return Outline(opened.size, opened.bands, opened.dtype, is_raster or suffix not in SUFFIXES)
+    finally:
+        opened.close()
 
 
 def _reads_as_stored(path: Path) -> bool:
@@ -179,7 +216,7 @@ def _mapped(path: Path) -> ArraySource:
         ) from None
     if length < array.start + int(np.prod(array.shape, dtype=np.int64)) * array.dtype.itemsize:
         raise truncated(path)
-    order = "F" if array.fortran else "C"
+    order: Literal["F", "C"] = "F" if array.fortran else "C"
     stored = np.memmap(path, array.dtype, "r", array.start, array.shape, order)
     if len(array.shape) == 2:
         pixels = stored[None]

@@ -17,10 +17,13 @@ from perpixel.data.sample import Sample, evaluation_samples
 from perpixel.errors import ConfigError, DataError, ModelError, OutputError
 from perpixel.inference.export import Export, Format, export
 from perpixel.inference.inputs import expand, stems
+from perpixel.inference.large import LargePrediction, Progress
+from perpixel.inference.large_images import LargeImages
 from perpixel.inference.predictor import Model
 from perpixel.inference.probability_file import write_probabilities
 from perpixel.inference.segmentation import Segmentation
 from perpixel.inference.test_time import check_scales
+from perpixel.inference.tile_size import Tiling
 
 JPEG_QUALITY = 90
 # Decoded images that wait for the network, at most.
@@ -29,10 +32,12 @@ READ_AHEAD = 2
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of the images: those predicted, and those that were not with the reason."""
+    """What became of the images: those predicted, those that were not with the reason, and what
+    is to be said of the large ones among the first."""
 
     done: tuple[Path, ...]
     failed: tuple[tuple[Path, str], ...]
+    large: tuple[LargePrediction, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,15 +45,15 @@ class Results:
     """Which results are written for each image.
 
     Args:
-        format: of the masks: "png", or "coco" or "labelme" for labelling tools, as `export` has
-            them.
+        format: of the masks: "png", "geotiff", or "coco" or "labelme" for labelling tools, as
+            `export` has them.
         overlay: a picture of the mask over the image, as "png" or "jpg".
         probabilities: those of all classes, as a float16 NumPy file (classes, H, W).
         areas: a CSV file with the share of each class in each image, one image a row.
         min_confidence: less sure pixels get the ignore index in mask, overlay and areas (0 … 1).
     """
 
-    format: Format = "png"
+    format: Format | Literal["geotiff"] = "png"
     overlay: Literal["png", "jpg"] | None = None
     probabilities: bool = False
     areas: Path | None = None
@@ -66,7 +71,12 @@ class Results:
     @property
     def suffixes(self) -> tuple[str, ...]:
         """What is appended to an image's stem for each of its files."""
-        mask = {"png": (".png",), "coco": (), "labelme": (".json",)}[self.format]
+        mask = {
+            "png": (".png",),
+            "geotiff": (".tif",),
+            "coco": (),
+            "labelme": (".json",),
+        }[self.format]
         overlay = (f"_overlay.{self.overlay}",) if self.overlay else ()
         return (*mask, *overlay, *((".npy",) if self.probabilities else ()))
 
@@ -79,7 +89,9 @@ def predict_folder(
     results: Results | None = None,
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
+    tiling: Tiling | None = None,
     progress: Callable[[int, int], None] | None = None,
+    watch: Callable[[Path, Progress], None] | None = None,
     show: Callable[[Path, Segmentation], None] | None = None,
 ) -> Summary:
     """Predict every image that the inputs stand for.
@@ -94,13 +106,17 @@ def predict_folder(
         out: the folder of the results; made if it is missing.
         results: what is written for each image; None: masks alone.
         scales, flip: test-time augmentation, as in `Model.predict`.
+        tiling: how large images are cut; see `predict_large`, which predicts them, and
+            `LargeImages`, which tells which they are.
         progress: called with (images done, images in all) after each image.
+        watch: called with each large image and how far its prediction is.
         show: called with each image that could be used and what was predicted for it.
 
     Raises:
         DataError: an input stands for no image.
         OutputError: a result cannot be written, or would overwrite an input.
-        ConfigError: a scale is not above 0.
+        ConfigError: a scale is not above 0, or GeoTIFFs are asked for together with what needs
+            images whole.
     """
     results = results or Results()
     check_scales(scales)
@@ -110,10 +126,18 @@ def predict_folder(
     done: list[Path] = []
     failed: list[tuple[Path, str]] = []
     rows: list[list[str]] = []
-    masks = export(results.format, out, model.labels)
+    large = LargeImages(
+        model, tiling or Tiling(), _whole_only(results, scales, flip, show), results.format
+    )
     pairs = [Pair(image.path) for image in images]
-    samples = evaluation_samples(pairs, model.labels, read_ahead=READ_AHEAD)
-    for index, (pair, name, sample) in enumerate(zip(pairs, names, samples, strict=True)):
+    parts = [large.takes(pair.image) for pair in pairs]
+    ordinary = [index for index, is_large in enumerate(parts) if not is_large]
+    masks = export("png" if results.format == "geotiff" else results.format, out, model.labels)
+    samples = evaluation_samples(
+        [pairs[index] for index in ordinary], model.labels, read_ahead=READ_AHEAD
+    )
+    for index, sample in zip(ordinary, samples, strict=True):
+        pair, name = pairs[index], names[index]
         try:
             segmentation = _predict(model, sample, name, results, masks, scales, flip)
         except (DataError, ModelError) as error:
@@ -126,12 +150,57 @@ def predict_folder(
                 shares = segmentation.areas().values()
                 rows.append([str(pair.image), *(f"{share:.6f}" for share in shares)])
         if progress is not None:
-            progress(index + 1, len(pairs))
+            progress(len(done) + len(failed), len(pairs))
     if done:
         masks.finish()
+    predictions: list[LargePrediction] = []
+    for pair, name, is_large in zip(pairs, names, parts, strict=True):
+        if not is_large:
+            continue
+        try:
+            _make_folder(name.parent)
+            prediction = large.predict(pair.image, name, results.min_confidence, watch)
+        except (DataError, ModelError, ConfigError) as error:
+            failed.append((pair.image, str(error)))
+        else:
+            predictions.append(prediction)
+            done.append(pair.image)
+            if results.areas is not None:
+                shares = prediction.areas.shares().values()
+                rows.append([str(pair.image), *(f"{share:.6f}" for share in shares)])
+                if prediction.areas.square_metres is not None:
+                    write_whole(_with(name, "_areas.csv"), prediction.areas.as_csv().encode())
+        if progress is not None:
+            progress(len(done) + len(failed), len(pairs))
     if results.areas is not None:
         _write_areas(results.areas, model, rows)
-    return Summary(tuple(done), tuple(failed))
+    return Summary(tuple(done), tuple(failed), tuple(predictions))
+
+
+def _whole_only(
+    results: Results,
+    scales: Sequence[float],
+    flip: bool,
+    show: Callable[[Path, Segmentation], None] | None,
+) -> str:
+    """What is wanted that needs an image whole, in words; empty: nothing."""
+    wanted = {
+        "an overlay": results.overlay is not None,
+        "probabilities": results.probabilities,
+        f"{results.format} files": results.format in ("coco", "labelme"),
+        "other scales": tuple(scales) != (1.0,),
+        "its mirror image": flip,
+        "a picture in the terminal": show is not None,
+    }
+    found = " and ".join(name for name, is_wanted in wanted.items() if is_wanted)
+    if found and results.format == "geotiff":
+        raise ConfigError(
+            "format",
+            found=f"geotiff and {found}",
+            expected="one of the two",
+            mend="Predict twice, into different folders",
+        )
+    return found
 
 
 def _predict(

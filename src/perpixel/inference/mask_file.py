@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import warnings
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -109,9 +110,9 @@ def _write_geotiff(
 ) -> None:
     check_format("geotiff")
     import rasterio
+    from affine import Affine
     from rasterio.enums import Resampling
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
-    from rasterio.transform import Affine
 
     height, width = size
     profile: dict[str, Any] = {
@@ -132,9 +133,8 @@ def _write_geotiff(
         if place.crs:
             profile["crs"] = rasterio.CRS.from_wkt(place.crs)
     try:
-        with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES, GDAL_PAM_ENABLED="NO"):
-            import warnings
-
+        environment: Any = rasterio.Env
+        with environment(GDAL_CACHEMAX=CACHE_BYTES, GDAL_PAM_ENABLED="NO"):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 with rasterio.open(path, "w", **profile) as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,8 +30,9 @@ def tile_scores(
             part = part[:, :, :, torch.from_numpy(columns.shown_pixels() - columns.source[0])]
         parts.append(F.pad(part, (*columns.around, *rows.around)))
     canvas = torch.cat(parts).contiguous(memory_format=torch.channels_last)
-    with evaluating(model.network):
-        scores = model.network.forward_scores(canvas)
+    network: Any = model.network
+    with evaluating(network):
+        scores = network.forward_scores(canvas)
     maps = []
     for index, tile in enumerate(tiles):
         strides = float(tile.rows.axis.stride), float(tile.columns.axis.stride)

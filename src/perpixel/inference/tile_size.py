@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from perpixel.data.source import Source
@@ -67,20 +68,22 @@ class Footprint:
     host: float
 
     @classmethod
-    def of(cls, model: Model, geometry: TileGeometry, source: Source) -> Footprint:
-        """Of a model on such an image."""
+    def of(
+        cls, model: Model, geometry: TileGeometry, bands: int, dtype: np.dtype[np.generic]
+    ) -> Footprint:
+        """Of a model on images of so many bands and this type."""
         canvas = geometry.network.canvas
         side = canvas.length(max(_PROBE, 2 * canvas.before + 1))
-        bands = model.preprocessing.bands
+        shown = model.preprocessing.bands
         forward = forward_bytes(
             geometry.network,
-            lambda network, images: network.forward_scores(images),
-            (1, bands, side, side),
+            _scored,
+            (1, shown, side, side),
         )
-        stored = source.bands * source.dtype.itemsize
+        stored = bands * dtype.itemsize
         # A mask, its confidence, and where pixels were measured.
-        written = (1 + WRITE_BEHIND) * (model.labels.mask_dtype(0).itemsize + 4 + 1)
-        host = (2 + READ_AHEAD) * (stored + 1) + _FLOATS * 4 * bands + written
+        written = (1 + WRITE_BEHIND) * (np.dtype(model.labels.mask_dtype).itemsize + 4 + 1)
+        host = (2 + READ_AHEAD) * (stored + 1) + _FLOATS * 4 * shown + written
         return cls(forward / side**2, host)
 
     def pixels(self, model: Model, memory: int) -> int:
@@ -103,7 +106,7 @@ def choose(
     """
     if tiling.tile == "none":
         return source.size, 1
-    footprint = Footprint.of(model, geometry, source)
+    footprint = Footprint.of(model, geometry, source.bands, source.dtype)
     room = footprint.pixels(model, memory_bytes(tiling.memory))
     if isinstance(tiling.tile, int):
         tile = _rounded(tiling.tile, geometry), _rounded(tiling.tile, geometry)
@@ -112,6 +115,10 @@ def choose(
             raise _too_little(tiling.memory, shown - room, footprint, f"tiles of {tiling.tile}")
         return tile, min(max(room // shown, 1), _BATCH)
     return _largest(geometry, source.size, tiling, room, footprint), 1
+
+
+def _scored(network: Any, images: torch.Tensor) -> Any:
+    return network.forward_scores(images)
 
 
 def fits(plan: TilePlan, batch: int, room: int) -> bool:

@@ -91,7 +91,7 @@ class Unfinished:
                 rows = np.ascontiguousarray(mask, self.dtype)
                 for index, row in enumerate(rows):
                     _write_at(self._pixels, row.tobytes(), self._at(part.top + index, part.left))
-                checksum = zlib.crc32(rows, checksum)
+                checksum = zlib.crc32(rows.data, checksum)
             os.write(self._journal, f"{step} {checksum:08x}\n".encode())
         self.finished.add(step)
 
