@@ -10,6 +10,7 @@ import typer
 
 from perpixel.cli.console import OUT
 from perpixel.cli.dataset_options import Fold, Folds, Layout
+from perpixel.cli.tile_options import Halo, Memory, Tile, tiling_of
 
 
 def evaluate(
@@ -29,6 +30,9 @@ def evaluate(
     flip: Annotated[
         bool, typer.Option("--flip", help="Average with the mirrored image's prediction.")
     ] = False,
+    tile: Tile = "auto",
+    memory: Memory = None,
+    halo: Halo = None,
 ) -> None:
     """Score a model on a split of a dataset.
 
@@ -44,6 +48,7 @@ def evaluate(
     from perpixel.inference import evaluation
     from perpixel.inference.predictor import load
 
+    tiling = tiling_of(tile, memory, halo)
     loaded = load(model)
     dataset = open_dataset(data, layout, division.Folds.of(folds, fold))
     for line in (f"layout {dataset.layout}", *dataset.notes):
@@ -51,7 +56,12 @@ def evaluate(
     pairs = dataset.split(split)
     with counting("evaluating") as progress:
         scores = evaluation.evaluate(
-            loaded, pairs, scales=tuple(scales or (1.0,)), flip=flip, progress=progress
+            loaded,
+            pairs,
+            scales=tuple(scales or (1.0,)),
+            flip=flip,
+            tiling=tiling,
+            progress=progress,
         )
     OUT.print(class_table(scores))
     OUT.print(mean_table(scores))

@@ -114,12 +114,10 @@ def open_source(path: Path, most_bytes: int | None = None) -> Source:
             when decoded, or needs rasterio, which is not installed.
     """
     suffix = path.suffix.lower()
-    if not path.is_file():
-        found = "no such file" if not path.exists() else "not a file"
-        raise DataError(path, found=found, mend="Give the path of an image file")
+    _check_file(path)
     if suffix == ".npy":
-        return _mapped(path)
-    by_windows = _reads_as_stored(path) if suffix in _TIFF else suffix not in SUFFIXES
+        return open_array(path)
+    by_windows = reads_as_stored(path) if suffix in _TIFF else suffix not in SUFFIXES
     if by_windows and (suffix not in _TIFF or has_rasterio()):
         return RasterSource.open(path)
     header = read_header(path)
@@ -147,6 +145,12 @@ class Outline:
     is_raster: bool = False
 
 
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        found = "no such file" if not path.exists() else "not a file"
+        raise DataError(path, found=found, mend="Give the path of an image file")
+
+
 def outline(path: Path) -> Outline:
     """What `open_source` would open; nothing is decoded.
 
@@ -157,7 +161,7 @@ def outline(path: Path) -> Outline:
     if suffix in SUFFIXES and suffix != ".npy" and not (suffix in _TIFF and has_rasterio()):
         header = read_header(path)
         return Outline(header.size, header.bands, header.dtype)
-    if suffix in _TIFF and not _reads_as_stored(path):
+    if suffix in _TIFF and not reads_as_stored(path):
         header = read_header(path)
         return Outline(header.size, header.bands, header.dtype)
     opened = open_source(path)
@@ -170,33 +174,12 @@ def outline(path: Path) -> Outline:
         opened.close()
 
 
-def _reads_as_stored(path: Path) -> bool:
-    """Whether a TIFF's picture is what its first page stores: upright, not inverted, of whole
-    bytes. Of other files GDAL sees something else than `read_image` does.
+def open_array(path: Path) -> ArraySource:
+    """Map a NumPy file into memory.
 
     Raises:
-        DataError: the file is truncated.
+        DataError: it is missing or truncated, or holds no picture of numbers.
     """
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size == 0:
-            raise DataError(path, found="no content", mend="Copy or download the file again")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            try:
-                pages = tiff.read_bands(data)
-                complete = tiff.is_complete(data)
-            except PILLOW_ERRORS:
-                # What is damaged beyond this, GDAL says better.
-                return True
-    if not complete:
-        raise truncated(path)
-    tags = pages[0]
-    depth = min(tags.get(tiff.BITS, (1,)))
-    photometric = tags.get(tiff.PHOTOMETRIC, tiff.GREY)
-    upright = tags.get(tiff.ORIENTATION, 1) == 1
-    return len(pages) == 1 and upright and depth >= 8 and photometric not in (0, tiff.CMYK)
-
-
-def _mapped(path: Path) -> ArraySource:
     try:
         with path.open("rb") as file:
             head = file.read(_HEADER_BYTES)
@@ -223,6 +206,32 @@ def _mapped(path: Path) -> ArraySource:
     else:
         pixels = stored.transpose(2, 0, 1) if array.bands_last else stored
     return ArraySource(path, pixels, array.image_type, 0)
+
+
+def reads_as_stored(path: Path) -> bool:
+    """Whether a TIFF's picture is what its first page stores: upright, not inverted, of whole
+    bytes. Of other files GDAL sees something else than `read_image` does.
+
+    Raises:
+        DataError: the file is truncated.
+    """
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            raise DataError(path, found="no content", mend="Copy or download the file again")
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            try:
+                pages = tiff.read_bands(data)
+                complete = tiff.is_complete(data)
+            except PILLOW_ERRORS:
+                # What is damaged beyond this, GDAL says better.
+                return True
+    if not complete:
+        raise truncated(path)
+    tags = pages[0]
+    depth = min(tags.get(tiff.BITS, (1,)))
+    photometric = tags.get(tiff.PHOTOMETRIC, tiff.GREY)
+    upright = tags.get(tiff.ORIENTATION, 1) == 1
+    return len(pages) == 1 and upright and depth >= 8 and photometric not in (0, tiff.CMYK)
 
 
 def _too_large(

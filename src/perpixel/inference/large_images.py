@@ -28,12 +28,14 @@ class LargeImages:
         whole_only: what is wanted that needs an image whole, such as an overlay, in words; empty
             where nothing is.
         format: of the masks; "geotiff", or another, for which large images become PNGs.
+        rasters: whether rasters are taken however small they are.
     """
 
     model: Model
     tiling: Tiling
     whole_only: str = ""
     format: str = "png"
+    rasters: bool = True
     _footprints: dict[tuple[int, str], Footprint] = field(default_factory=dict)
 
     def takes(self, image: Path) -> bool:
@@ -48,7 +50,7 @@ class LargeImages:
         except DataError:
             # Who reads it whole says what is wrong with it.
             return False
-        if found.is_raster and not self.whole_only and self._geometry is not None:
+        if self.rasters and found.is_raster and not self.whole_only and self._geometry is not None:
             return True
         return self._too_large(found)
 

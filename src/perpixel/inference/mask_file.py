@@ -134,22 +134,24 @@ def _write_geotiff(
             profile["crs"] = rasterio.CRS.from_wkt(place.crs)
     try:
         environment: Any = rasterio.Env
-        with environment(GDAL_CACHEMAX=CACHE_BYTES, GDAL_PAM_ENABLED="NO"):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                with rasterio.open(path, "w", **profile) as file:
-                    if labels.mask_dtype is np.uint8:
-                        file.write_colormap(1, _palette(labels))
-                    names = {f"class_{index}": name for index, name in enumerate(labels.names)}
-                    file.update_tags(1, **names)
-                    for top in range(0, height, BLOCK):
-                        deep = min(BLOCK, height - top)
-                        file.write(rows(top, deep), 1, window=((top, top + deep), (0, width)))
-                        progress(top + deep, height)
-                factors = _overviews(size)
-                if factors:
-                    with rasterio.open(path, "r+") as file:
-                        file.build_overviews(factors, Resampling.mode)
+        with (
+            environment(GDAL_CACHEMAX=CACHE_BYTES, GDAL_PAM_ENABLED="NO"),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path, "w", **profile) as file:
+                if labels.mask_dtype is np.uint8:
+                    file.write_colormap(1, _palette(labels))
+                names = {f"class_{index}": name for index, name in enumerate(labels.names)}
+                file.update_tags(1, **names)
+                for top in range(0, height, BLOCK):
+                    deep = min(BLOCK, height - top)
+                    file.write(rows(top, deep), 1, window=((top, top + deep), (0, width)))
+                    progress(top + deep, height)
+            factors = _overviews(size)
+            if factors:
+                with rasterio.open(path, "r+") as file:
+                    file.build_overviews(factors, Resampling.mode)
     except RasterioError as error:
         reason = " ".join(str(error.__cause__ or error).split())[:200]
         raise OSError(reason) from None

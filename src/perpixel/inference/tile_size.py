@@ -84,7 +84,7 @@ class Footprint:
         # A mask, its confidence, and where pixels were measured.
         written = (1 + WRITE_BEHIND) * (np.dtype(model.labels.mask_dtype).itemsize + 4 + 1)
         host = (2 + READ_AHEAD) * (stored + 1) + _FLOATS * 4 * shown + written
-        return cls(forward / side**2, host)
+        return cls(forward / side**2, float(host))
 
     def pixels(self, model: Model, memory: int) -> int:
         """How many pixels the network can be shown at once."""
