@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from affine import Affine
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -119,11 +120,10 @@ def test_place_and_areas_are_those_of_the_image(
 def test_areas_of_degrees_follow_the_latitude(
     tmp_path: Path, model: Model, pixels: np.ndarray
 ) -> None:
-    degrees = {"crs": "EPSG:4326", "transform": rasterio.Affine(0.01, 0, 8.0, 0, -0.01, 60.0)}
+    degrees = {"crs": "EPSG:4326", "transform": Affine(0.01, 0, 8.0, 0, -0.01, 60.0)}
     image = write_raster(tmp_path / "scene.tif", pixels, **degrees)
     found = predict_large(model, image, tmp_path / "mask.tif", tiling=Tiling(128))
-    with RasterSource.open(image) as_source if False else rasterio.open(image):
-        place = RasterSource.open(image).place
+    place = RasterSource.open(image).place
     assert place is not None
     rows = place.row_areas(0, SIZE[0])
     assert rows is not None
