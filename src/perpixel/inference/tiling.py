@@ -95,6 +95,8 @@ class Axis:
         end = max(seen[1] for seen in ends if seen) + 1 + before
         if within is not None:
             begin, end = max(begin, within[0] + before), min(end, within[1] + before)
+        # At least one pixel of the image, so that there is something to read.
+        begin, end = min(begin, before + self.pixels - 1), max(end, before + 1)
         grid, places, stride = self.grid, self.places, self.span.stride
         begin = max(begin, 0) // grid * grid
         end = places - max(places - end, 0) // grid * grid
@@ -122,6 +124,12 @@ class Axis:
             within = None if halo is None else (wide[0] - halo, wide[1] + halo)
             found.append(Cut(self, start, stop, *self.shown(first, last, within)))
         return tuple(found)
+
+    def cuts_of_cells(self, count: int) -> tuple[Cut, ...]:
+        """Pieces of so many cells instead: each one's `start` and `stop` are cells."""
+        starts = range(0, self.cells, count)
+        pieces = [(first, min(first + count, self.cells)) for first in starts]
+        return tuple(Cut(self, first, stop, *self.shown(first, stop - 1)) for first, stop in pieces)
 
 
 @dataclass(frozen=True)
@@ -216,6 +224,16 @@ class Tile:
     def source(self) -> Rectangle:
         """The pixels of the image that must be read."""
         return _rectangle(self.rows.source, self.columns.source)
+
+    @property
+    def stride(self) -> tuple[float, float]:
+        """Of the tile's ScoreMap: the whole image's."""
+        return float(self.rows.axis.stride), float(self.columns.axis.stride)
+
+    @property
+    def offset(self) -> tuple[float, float]:
+        """Of the tile's ScoreMap, whose pixels are the core's."""
+        return self.rows.offset, self.columns.offset
 
     @property
     def shape(self) -> tuple[int, int]:
