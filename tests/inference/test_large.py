@@ -103,9 +103,7 @@ def test_the_mask_of_tiles_is_the_mask_of_the_whole_image(
     assert sorted(file.name for file in tmp_path.iterdir()) == ["mask.tif", name]
 
 
-def test_place_and_areas_are_those_of_the_image(
-    tmp_path: Path, model: Model, raster: Path
-) -> None:
+def test_place_and_areas_are_those_of_the_image(tmp_path: Path, model: Model, raster: Path) -> None:
     found = predict_large(model, raster, tmp_path / "mask.tif", tiling=Tiling(128))
     with rasterio.open(found.path) as mask, rasterio.open(raster) as image:
         assert (mask.crs, mask.transform, mask.shape) == (image.crs, image.transform, image.shape)
@@ -164,7 +162,7 @@ def test_unsure_pixels_have_no_label(tmp_path: Path, model: Model, raster: Path)
     assert 0.3 < (expected == LABELS.ignore_index).mean() < 0.7
 
 
-class Stop(Exception):
+class StopError(Exception):
     """An interruption of the tests' own."""
 
 
@@ -182,18 +180,18 @@ def test_interrupted_runs_go_on_and_end_in_the_same_bytes(
 
         def interrupt(now: Progress, stop: int = int(stop)) -> None:
             if now.stage == "tiles" and now.done >= stop:
-                raise Stop
+                raise StopError
 
-        with pytest.raises(Stop):
+        with pytest.raises(StopError):
             predict_large(model, raster, out, format=kind, tiling=tiling, progress=interrupt)
         assert not out.exists()
         told: list[Progress] = []
 
         def look(now: Progress) -> None:
             told.append(now)  # noqa: B023
-            raise Stop
+            raise StopError
 
-        with pytest.raises(Stop):
+        with pytest.raises(StopError):
             predict_large(model, raster, out, format=kind, tiling=tiling, progress=look)
         assert finished < told[0].done <= stop + 2
         finished = told[0].done
@@ -208,10 +206,10 @@ def test_an_interruption_while_the_file_is_written_loses_no_tile(
 ) -> None:
     def interrupt(now: Progress) -> None:
         if now.stage == "file":
-            raise Stop
+            raise StopError
 
     out = tmp_path / "out.tif"
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         predict_large(model, raster, out, tiling=Tiling(64), progress=interrupt)
     assert not out.exists()
     result = predict_large(model, raster, out, tiling=Tiling(64))
@@ -242,9 +240,7 @@ def test_a_killed_process_leaves_what_the_next_one_needs(
     rng = np.random.default_rng(int(time.time()))
     begun = []
     for _ in range(3):
-        with subprocess.Popen(
-            [*arguments, str(out)], stdout=subprocess.PIPE, text=True
-        ) as process:
+        with subprocess.Popen([*arguments, str(out)], stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             begun.append(int(process.stdout.readline().split()[1]))
             # At a random moment, at the latest while the file is written.
@@ -270,9 +266,9 @@ def test_nothing_is_taken_up_that_is_of_another_mask(
 
     def interrupt(now: Progress) -> None:
         if now.done == 5:
-            raise Stop
+            raise StopError
 
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         predict_large(model, raster, out, tiling=Tiling(64), progress=interrupt)
     other, tile, confidence = model, 64, 0.0
     match change:
@@ -300,11 +296,11 @@ def test_auto_takes_up_the_tiles_that_were_begun_though_it_would_now_take_others
 
     def interrupt(now: Progress) -> None:
         if now.done == 5:
-            raise Stop
+            raise StopError
 
     chosen: list[tuple[tuple[int, int], int]] = [((96, 96), 2), ((128, 96), 1)]
     monkeypatch.setattr(large_image, "choose", lambda *_: chosen[0])
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         predict_large(model, raster, out, progress=interrupt)
     del chosen[0]
     result = predict_large(model, raster, out)
@@ -413,9 +409,7 @@ def test_too_little_memory_is_said_before_anything_is_read(
     assert not (tmp_path / "a.tif").exists()
 
 
-def test_a_smaller_halo_is_told_as_approximate(
-    tmp_path: Path, model: Model, raster: Path
-) -> None:
+def test_a_smaller_halo_is_told_as_approximate(tmp_path: Path, model: Model, raster: Path) -> None:
     found = predict_large(model, raster, tmp_path / "a.tif", tiling=Tiling(64, halo=8))
     assert found.approximate is not None
     assert "halo of 8" in found.approximate

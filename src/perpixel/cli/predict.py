@@ -96,6 +96,10 @@ def predict(
                 f"{prediction.path}: tiles are approximate: {prediction.approximate}",
                 soft_wrap=True,
             )
+        if prediction.disagreement is not None:
+            measured = prediction.disagreement
+            share = f"{100 * measured.share:.3f} % of the pixels differ from exact tiles"
+            OUT.print(f"{share} (measured on {measured.tiles} tiles)", soft_wrap=True)
         if prediction.taken_up:
             went_on = f"went on from {prediction.taken_up} of {prediction.tiles} tiles"
             OUT.print(f"{prediction.path}: {went_on}", soft_wrap=True)

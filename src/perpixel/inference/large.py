@@ -17,6 +17,7 @@ from perpixel.inference.large_image import LargeImage, Mask
 from perpixel.inference.mask_file import MaskFormat, check_format, write_mask_file
 from perpixel.inference.predictor import Model
 from perpixel.inference.tile_size import WRITE_BEHIND, Tiling
+from perpixel.inference.tiled import Disagreement
 from perpixel.inference.unfinished import Unfinished
 
 
@@ -48,6 +49,7 @@ class LargePrediction:
         taken_up: how many of them an earlier run had finished.
         areas: of the classes.
         approximate: why the tiles differ from the whole image, in words; None where they do not.
+        disagreement: how far they are from exact tiles, where a smaller halo was asked for.
     """
 
     path: Path
@@ -57,6 +59,7 @@ class LargePrediction:
     taken_up: int
     areas: ClassAreas
     approximate: str | None
+    disagreement: Disagreement | None = None
 
 
 def predict_large(
@@ -122,6 +125,7 @@ def predict_large(
                 work.source.place,
                 lambda done, total: report(Progress("file", done, total, 0)),
             )
+            halo_costs = None if work.plan.halo is None else work.disagreement()
             unfinished.discard()
     finally:
         work.source.close()
@@ -134,6 +138,7 @@ def predict_large(
         taken_up,
         count.areas(),
         work.approximate,
+        halo_costs,
     )
 
 

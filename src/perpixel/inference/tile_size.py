@@ -15,7 +15,7 @@ from perpixel.inference.mask_file import CACHE_BYTES
 from perpixel.inference.memory import forward_bytes, memory_bytes, own_memory
 from perpixel.inference.predictor import Model
 from perpixel.inference.tile_geometry import TileGeometry
-from perpixel.inference.tiling import TilePlan
+from perpixel.inference.tiles import Tiler
 
 # Windows that wait for the network, and masks that wait for the disk, at most; one more of each is
 # at work.
@@ -95,9 +95,7 @@ class Footprint:
         return int(max(free / (self.host + self.device), 0))
 
 
-def choose(
-    model: Model, geometry: TileGeometry, source: Source, tiling: Tiling
-) -> tuple[tuple[int, int], int]:
+def choose(tiler: Tiler, source: Source, tiling: Tiling) -> tuple[tuple[int, int], int]:
     """Height and width of the tiles, the image's own where it is predicted whole, and how many of
     them go through the network together.
 
@@ -106,70 +104,63 @@ def choose(
     """
     if tiling.tile == "none":
         return source.size, 1
-    footprint = Footprint.of(model, geometry, source.bands, source.dtype)
+    model, grid = tiler.model, tiler.geometry.grid
+    footprint = Footprint.of(model, tiler.geometry, source.bands, source.dtype)
     room = footprint.pixels(model, memory_bytes(tiling.memory))
     if isinstance(tiling.tile, int):
-        tile = _rounded(tiling.tile, geometry), _rounded(tiling.tile, geometry)
-        shown = math.prod(geometry.plan(source.size, tile, tiling.halo).largest)
+        tile = _rounded(tiling.tile, grid), _rounded(tiling.tile, grid)
+        shown = math.prod(tiler.plan(source.size, tile, tiling.halo).largest)
         if tiling.memory is not None and shown > room:
             raise _too_little(tiling.memory, shown - room, footprint, f"tiles of {tiling.tile}")
         return tile, min(max(room // shown, 1), _BATCH)
-    return _largest(geometry, source.size, tiling, room, footprint), 1
+    return _largest(tiler, source.size, tiling, room, footprint), 1
 
 
 def _scored(network: Any, images: torch.Tensor) -> Any:
     return network.forward_scores(images)
 
 
-def fits(plan: TilePlan, batch: int, room: int) -> bool:
-    """Whether a step of the plan shows the network at most so many pixels."""
-    return batch * math.prod(plan.largest) <= room
-
-
 def _largest(
-    geometry: TileGeometry,
+    tiler: Tiler,
     size: tuple[int, int],
     tiling: Tiling,
     room: int,
     footprint: Footprint,
 ) -> tuple[int, int]:
+    geometry = tiler.geometry
     canvas = [geometry.network.canvas.length(pixels) for pixels in size]
     if math.prod(canvas) <= room:
         return size
-    # Tiles of one row or column of the image's own length, if that is less than a square's side.
-    side = math.isqrt(room)
-    height = min(side, canvas[0])
+    # A square, but as long as the image along its other side where that is less.
+    height = min(math.isqrt(room), canvas[0])
     width = min(room // max(height, 1), canvas[1])
     height = min(room // max(width, 1), canvas[0])
     halo = geometry.halo if tiling.halo is None else min(tiling.halo, geometry.halo)
     tile = [
-        size[axis] if shown >= canvas[axis] else shown - 2 * halo
-        for axis, shown in enumerate((height, width))
+        whole if shown >= length else shown - 2 * halo
+        for shown, length, whole in zip((height, width), canvas, size, strict=True)
     ]
-    while min(tile) > 0:
-        even = (_even(size[0], tile[0], geometry), _even(size[1], tile[1], geometry))
-        if fits(geometry.plan(size, even, tiling.halo), 1, room):
+    while min(tile) >= geometry.grid:
+        even = (_even(size[0], tile[0], geometry.grid), _even(size[1], tile[1], geometry.grid))
+        plan = tiler.plan(size, even, tiling.halo)
+        if math.prod(plan.largest) <= room:
             return even
-        tile = [
-            length if length >= whole else length - geometry.grid
-            for length, whole in zip(tile, size, strict=True)
-        ]
-        if tile[0] >= size[0] and tile[1] >= size[1]:
-            break
-    least = math.prod(geometry.plan(size, geometry.grid, tiling.halo).largest)
+        longer = 0 if plan.largest[0] >= plan.largest[1] else 1
+        tile[longer] = even[longer] - max(geometry.grid, even[longer] // 16)
+    least = math.prod(tiler.plan(size, geometry.grid, tiling.halo).largest)
     raise _too_little(
-        tiling.memory or "what is free", least - room, footprint, "the smallest tiles"
+        tiling.memory or "what is free", max(least - room, 0), footprint, "the smallest tiles"
     )
 
 
-def _even(pixels: int, longest: int, geometry: TileGeometry) -> int:
+def _even(pixels: int, longest: int, grid: int) -> int:
     """The tile of which as few as possible, all alike, cover an axis."""
-    longest = max(longest // geometry.grid, 1) * geometry.grid
-    return _rounded(-(-pixels // -(-pixels // longest)), geometry)
+    longest = max(longest // grid, 1) * grid
+    return _rounded(-(-pixels // -(-pixels // longest)), grid)
 
 
-def _rounded(pixels: int, geometry: TileGeometry) -> int:
-    return -(-pixels // geometry.grid) * geometry.grid
+def _rounded(pixels: int, grid: int) -> int:
+    return -(-pixels // grid) * grid
 
 
 def _too_little(memory: str, missing: int, footprint: Footprint, what: str) -> ConfigError:
