@@ -15,9 +15,10 @@ from PIL import Image, ImageDraw
 
 from perpixel.data.layouts import open_dataset
 from perpixel.data.sample import read_sample
-from perpixel.inference.folder import Results, predict_folder
+from perpixel.inference.folder import predict_folder
 from perpixel.inference.predictor import Model
 from perpixel.inference.regions import regions
+from perpixel.inference.results import Results
 
 MASKS = st.tuples(st.integers(1, 24), st.integers(1, 24)).flatmap(
     lambda size: arrays(np.uint8, size, elements=st.integers(0, 3), fill=st.nothing())

@@ -18,8 +18,9 @@ from PIL import Image
 from perpixel.checkpoint import write_whole
 from perpixel.data.decode import read_image, read_mask
 from perpixel.errors import ConfigError, DataError, OutputError
-from perpixel.inference.folder import Results, predict_folder
+from perpixel.inference.folder import predict_folder
 from perpixel.inference.regions import regions
+from perpixel.inference.results import Results
 
 
 @pytest.fixture

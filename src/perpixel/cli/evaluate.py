@@ -11,6 +11,7 @@ import typer
 from perpixel.cli.console import OUT
 from perpixel.cli.dataset_options import Fold, Folds, Layout
 from perpixel.cli.runtime_options import PrecisionOption, RuntimeOption
+from perpixel.cli.tile_options import Halo, Memory, Tile, tiling_of
 
 
 def evaluate(
@@ -32,6 +33,9 @@ def evaluate(
     ] = False,
     runtime: RuntimeOption = "torch",
     precision: PrecisionOption = "fp32",
+    tile: Tile = "auto",
+    memory: Memory = None,
+    halo: Halo = None,
 ) -> None:
     """Score a model on a split of a dataset.
 
@@ -48,6 +52,7 @@ def evaluate(
     from perpixel.inference import evaluation
     from perpixel.inference.predictor import load
 
+    tiling = tiling_of(tile, memory, halo)
     loaded = load(model, runtime=runtime, precision=precision)
     dataset = open_dataset(data, layout, division.Folds.of(folds, fold))
     for line in (f"layout {dataset.layout}", *dataset.notes):
@@ -57,7 +62,12 @@ def evaluate(
         OUT.print(f"computed by {loaded.choice}", soft_wrap=True)
     with counting("evaluating") as progress:
         scores = evaluation.evaluate(
-            loaded, pairs, scales=tuple(scales or (1.0,)), flip=flip, progress=progress
+            loaded,
+            pairs,
+            scales=tuple(scales or (1.0,)),
+            flip=flip,
+            tiling=tiling,
+            progress=progress,
         )
     OUT.print(class_table(scores))
     OUT.print(mean_table(scores))

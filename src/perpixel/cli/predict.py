@@ -9,6 +9,7 @@ import typer
 
 from perpixel.cli.console import OUT, fail
 from perpixel.cli.runtime_options import PrecisionOption, RuntimeOption
+from perpixel.cli.tile_options import Halo, Memory, Tile, tiling_of
 
 SOME_FAILED, NOTHING_USABLE = 1, 2
 
@@ -20,8 +21,10 @@ def predict(
     ],
     out: Annotated[Path, typer.Option(help="The folder to write masks into.")],
     mask_format: Annotated[
-        Literal["png", "coco", "labelme"],
-        typer.Option("--format", help="Masks as pictures, or as files for labelling tools."),
+        Literal["png", "geotiff", "coco", "labelme"],
+        typer.Option(
+            "--format", help="Masks as pictures, on the map, or as files for labelling tools."
+        ),
     ] = "png",
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also a picture with a legend: NAME_overlay.jpg.")
@@ -50,6 +53,9 @@ def predict(
     ] = False,
     runtime: RuntimeOption = "auto",
     precision: PrecisionOption = "auto",
+    tile: Tile = "auto",
+    memory: Memory = None,
+    halo: Halo = None,
 ) -> None:
     """Write a mask for each image, at its own size.
 
@@ -59,17 +65,25 @@ def predict(
     reported and the others are done; the exit status is then 1. What is fastest
     on this machine computes it, and is named.
 
+    GeoTIFFs and other rasters are read by windows and keep their place on the
+    map. An image that does not fit into the memory is predicted in tiles, which
+    give the mask of the whole image; what is interrupted goes on where it
+    stopped when the same command is given again.
+
     Example: perpixel predict runs/a/model.safetensors new --out masks
     """
-    from perpixel.cli.progress import counting
+    from perpixel.cli.large_progress import predicting
+    from perpixel.cli.tables import area_table
     from perpixel.cli.terminal import draw
-    from perpixel.inference.folder import Results, predict_folder
+    from perpixel.inference.folder import predict_folder
     from perpixel.inference.predictor import load
+    from perpixel.inference.results import Results
 
     results = Results(mask_format, "jpg" if overlay else None, probabilities, areas, min_confidence)
+    tiling = tiling_of(tile, memory, halo)
     loaded = load(model, runtime=runtime, precision=precision)
     OUT.print(f"computed by {loaded.choice}", soft_wrap=True)
-    with counting("predicting") as progress:
+    with predicting() as (progress, watch):
         summary = predict_folder(
             loaded,
             paths,
@@ -77,9 +91,26 @@ def predict(
             results=results,
             scales=tuple(scales or (1.0,)),
             flip=flip,
+            tiling=tiling,
             progress=progress,
+            watch=watch,
             show=draw if show else None,
         )
+    for prediction in summary.large:
+        if prediction.approximate is not None:
+            OUT.print(
+                f"{prediction.path}: tiles are approximate: {prediction.approximate}",
+                soft_wrap=True,
+            )
+        if prediction.disagreement is not None:
+            measured = prediction.disagreement
+            share = f"{100 * measured.share:.3f} % of the pixels differ from exact tiles"
+            OUT.print(f"{share} (measured on {measured.tiles} tiles)", soft_wrap=True)
+        if prediction.taken_up:
+            went_on = f"went on from {prediction.taken_up} of {prediction.tiles} tiles"
+            OUT.print(f"{prediction.path}: {went_on}", soft_wrap=True)
+        if areas is not None:
+            OUT.print(area_table(prediction.areas, str(prediction.path)))
     for _, reason in summary.failed:
         fail(reason)
     if not summary.done:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from perpixel.delivery.report import Comparison
+    from perpixel.inference.areas import ClassAreas
     from perpixel.metrics import Scores
 
 
@@ -43,6 +44,17 @@ def mean_table(scores: Scores) -> Table:
         ("mean Dice", scores.mean_dice),
     ):
         table.add_row(name, figure(value))
+    return table
+
+
+def area_table(areas: ClassAreas, title: str) -> Table:
+    """A row for each class: its pixels, its share, and its hectares where they can be told."""
+    head, *rows = areas.table()
+    table = Table(head[0], title=Text(title), title_justify="left")
+    for name in head[1:]:
+        table.add_column(name, justify="right")
+    for name, pixels, *others in rows:
+        table.add_row(Text(name), f"{int(pixels):,}", *others)
     return table
 
 

@@ -6,6 +6,7 @@ Pages of one band each, all of one size and type, are taken for the bands of one
 from __future__ import annotations
 
 import math
+import mmap
 import struct
 import zlib
 from typing import Any
@@ -36,9 +37,11 @@ _KNOWN = _MANY | {
 _INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 Tags = dict[int, Any]
+# A file that is mapped into memory reads like its bytes.
+Bytes = bytes | mmap.mmap
 
 
-def read_tags(data: bytes) -> Tags:
+def read_tags(data: Bytes) -> Tags:
     """The numbers in the tags of the first picture: the ones below as tuples or plain numbers.
 
     Raises:
@@ -48,7 +51,7 @@ def read_tags(data: bytes) -> Tags:
     return _page(data, _first(data))[0]
 
 
-def read_bands(data: bytes) -> list[Tags]:
+def read_bands(data: Bytes) -> list[Tags]:
     """The tags of each page whose pixels are bands of the image: the first, or all.
 
     Raises:
@@ -71,7 +74,7 @@ def read_bands(data: bytes) -> list[Tags]:
     return pages if single and wide and len(set(kinds)) == 1 else pages[:1]
 
 
-def _page(data: bytes, start: int) -> tuple[Tags, int]:
+def _page(data: Bytes, start: int) -> tuple[Tags, int]:
     """The tags of the page whose directory starts there, and where the next page's starts."""
     big, order = _big(data), _order(data)
     entries = _number(data, order + ("Q" if big else "H"), start)
@@ -107,7 +110,7 @@ def no_data(tags: Tags) -> float | None:
         return None
 
 
-def is_complete(data: bytes) -> bool:
+def is_complete(data: Bytes) -> bool:
     """Whether each directory, and each strip or tile of the bands, lies within the file."""
     try:
         bands = read_bands(data)
@@ -177,21 +180,21 @@ def _chunks(tags: Tags) -> list[tuple[int, int]]:
     return list(zip(tags[STRIP_OFFSETS], tags[STRIP_COUNTS], strict=True))
 
 
-def _first(data: bytes) -> int:
+def _first(data: Bytes) -> int:
     """Where the first page's directory starts."""
     big = _big(data)
     return _number(data, _order(data) + ("Q" if big else "I"), 8 if big else 4)
 
 
-def _number(data: bytes, layout: str, at: int) -> int:
+def _number(data: Bytes, layout: str, at: int) -> int:
     if at + struct.calcsize(layout) > len(data):
         raise ValueError("the directory lies outside of the file")
     return int(struct.unpack_from(layout, data, at)[0])
 
 
-def _big(data: bytes) -> bool:
+def _big(data: Bytes) -> bool:
     return data[2:4] in (b"+\0", b"\0+")
 
 
-def _order(data: bytes) -> str:
+def _order(data: Bytes) -> str:
     return "<" if data[:2] == b"II" else ">"

@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Int64, Integer
+from jaxtyping import Integer
 
-from perpixel import kernels
 from perpixel.data.dataset import Pair
 from perpixel.data.sample import Sample, evaluation_samples
 from perpixel.errors import DataError
+from perpixel.inference.counting import confusion_counts
+from perpixel.inference.large_evaluation import divided, large_counts
 from perpixel.inference.predictor import Model
 from perpixel.inference.test_time import averaged_argmax, check_scales
-from perpixel.labels import LabelSpace
+from perpixel.inference.tile_size import Tiling
 from perpixel.metrics import Confusion, Scores
 
 Mask = Integer[np.ndarray, "*shape"]
@@ -27,6 +28,7 @@ def evaluate(
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
     batch_size: int = 1,
+    tiling: Tiling | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scores:
     """The model's scores over all labelled pixels of the pairs.
@@ -39,12 +41,15 @@ def evaluate(
         pairs: images with masks.
         scales, flip: test-time augmentation, as in `Model.predict`.
         batch_size: up to so many neighbouring images of one size go through the network together.
+        tiling: how images are cut that do not fit into the memory whole; their masks are read by
+            windows. None: no image is cut.
         progress: called with (images done, images in all) after each batch.
 
     Raises:
         DataError: a file cannot be read, a mask does not fit its image or classes, or an image has
             no mask; there are no pairs.
         ModelError: an image has other bands than the model takes.
+        ConfigError: the memory is too small.
     """
     return count(
         model,
@@ -52,6 +57,7 @@ def evaluate(
         scales=scales,
         flip=flip,
         batch_size=batch_size,
+        tiling=tiling,
         progress=progress,
     ).scores()
 
@@ -63,13 +69,22 @@ def count(
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
     batch_size: int = 1,
+    tiling: Tiling | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Confusion:
     """The counts that `evaluate` derives scores from: those of parts of a dataset add up."""
     check_scales(scales)
     confusion = Confusion(model.labels)
     done = 0
-    samples = (sample for sample, _ in labelled_samples(model, pairs))
+    ordinary, large = divided(model, pairs, tiling, scales, flip)
+    for pair in large:
+        confusion.add(large_counts(model, pair, tiling or Tiling()))
+        done += 1
+        if progress is not None:
+            progress(done, len(pairs))
+    if large and not ordinary:
+        return confusion
+    samples = (sample for sample, _ in labelled_samples(model, ordinary))
     for batch in _batches(samples, batch_size):
         views = model.views(
             [sample.image for sample in batch],
@@ -85,21 +100,6 @@ def count(
         if progress is not None:
             progress(done, len(pairs))
     return confusion
-
-
-def confusion_counts(
-    labels: LabelSpace, prediction: Integer[torch.Tensor, "*shape"], mask: Mask
-) -> Int64[np.ndarray, "classes classes"]:
-    """How often each class of the mask (row) was predicted as each class (column)."""
-    # A mask may be read-only, as decoded; tensors cannot be.
-    writable = np.require(mask, requirements="W")
-    counts = kernels.confusion(
-        prediction,
-        torch.from_numpy(writable).to(prediction.device),
-        classes=labels.classes,
-        ignore_index=labels.ignore_index,
-    )
-    return np.asarray(counts.cpu().numpy())
 
 
 def labelled_samples(model: Model, pairs: Sequence[Pair]) -> Iterator[tuple[Sample, Mask]]:

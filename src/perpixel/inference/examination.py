@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Int64
 
 from perpixel.data.dataset import Pair
-from perpixel.inference.evaluation import confusion_counts, labelled_samples
+from perpixel.inference.counting import confusion_counts
+from perpixel.inference.evaluation import labelled_samples
 from perpixel.inference.predictor import Model
 from perpixel.metrics import BoundaryBands, Calibration, Confusion, ObjectSizes, Scores
 from perpixel.metrics.bootstrap import class_totals

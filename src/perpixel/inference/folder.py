@@ -2,78 +2,41 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
-
-from PIL import Image
 
 from perpixel.checkpoint import write_whole
 from perpixel.data.dataset import Pair
 from perpixel.data.sample import Sample, evaluation_samples
-from perpixel.errors import ConfigError, DataError, ModelError, OutputError
-from perpixel.inference.export import Export, Format, export
+from perpixel.errors import ConfigError, DataError, ModelError
+from perpixel.inference.export import Export, export
 from perpixel.inference.inputs import expand, stems
+from perpixel.inference.large import LargePrediction, Progress
+from perpixel.inference.large_images import LargeImages
 from perpixel.inference.pipeline import finished_behind
 from perpixel.inference.predictor import Model
 from perpixel.inference.probability_file import write_probabilities
+from perpixel.inference.results import (
+    Results,
+    Summary,
+    encoded,
+    make_folder,
+    named,
+    spare_inputs,
+    whole_only,
+    write_areas,
+)
 from perpixel.inference.segmentation import ClassMask
 from perpixel.inference.test_time import check_scales
+from perpixel.inference.tile_size import Tiling
 from perpixel.score_map import ScoreMap
 
-JPEG_QUALITY = 90
 # At most so many decoded images wait for the network, and so many masks to be written: with the
 # one in the network, five images are in memory at a time.
 READ_AHEAD = WRITE_BEHIND = 2
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What became of the images: those predicted, and those that were not with the reason."""
-
-    done: tuple[Path, ...]
-    failed: tuple[tuple[Path, str], ...]
-
-
-@dataclass(frozen=True)
-class Results:
-    """Which results are written for each image.
-
-    Args:
-        format: of the masks: "png", or "coco" or "labelme" for labelling tools, as `export` has
-            them.
-        overlay: a picture of the mask over the image, as "png" or "jpg".
-        probabilities: those of all classes, as a float16 NumPy file (classes, H, W).
-        areas: a CSV file with the share of each class in each image, one image a row.
-        min_confidence: less sure pixels get the ignore index in mask, overlay and areas (0 … 1).
-    """
-
-    format: Format = "png"
-    overlay: Literal["png", "jpg"] | None = None
-    probabilities: bool = False
-    areas: Path | None = None
-    min_confidence: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.min_confidence <= 1:
-            raise ConfigError(
-                "min_confidence",
-                found=f"{self.min_confidence}",
-                expected="a probability between 0 and 1",
-                mend="Give a number such as 0.5",
-            )
-
-    @property
-    def suffixes(self) -> tuple[str, ...]:
-        """What is appended to an image's stem for each of its files."""
-        mask = {"png": (".png",), "coco": (), "labelme": (".json",)}[self.format]
-        overlay = (f"_overlay.{self.overlay}",) if self.overlay else ()
-        return (*mask, *overlay, *((".npy",) if self.probabilities else ()))
 
 
 def predict_folder(
@@ -84,7 +47,9 @@ def predict_folder(
     results: Results | None = None,
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
+    tiling: Tiling | None = None,
     progress: Callable[[int, int], None] | None = None,
+    watch: Callable[[Path, Progress], None] | None = None,
     show: Callable[[Path, ClassMask], None] | None = None,
 ) -> Summary:
     """Predict every image that the inputs stand for.
@@ -99,28 +64,38 @@ def predict_folder(
         out: the folder of the results; made if it is missing.
         results: what is written for each image; None: masks alone.
         scales, flip: test-time augmentation, as in `Model.predict`.
+        tiling: how large images are cut; see `predict_large`, which predicts them, and
+            `LargeImages`, which tells which they are.
         progress: called with (images done, images in all) after each image.
+        watch: called with each large image and how far its prediction is.
         show: called with each image that could be used and what was predicted for it.
 
     Raises:
         DataError: an input stands for no image.
         OutputError: a result cannot be written, or would overwrite an input.
-        ConfigError: a scale is not above 0.
+        ConfigError: a scale is not above 0, or GeoTIFFs are asked for together with what needs
+            images whole.
     """
     results = results or Results()
     check_scales(scales)
     images = expand(inputs, out)
     names = [out / stem for stem in stems(images, results.suffixes or ("",))]
-    _spare_inputs([image.path for image in images], names, results)
+    spare_inputs([image.path for image in images], names, results)
     done: list[Path] = []
     failed: list[tuple[Path, str]] = []
     rows: list[list[str]] = []
-    masks = export(results.format, out, model.labels)
+    large = LargeImages(
+        model, tiling or Tiling(), whole_only(results, scales, flip, show), results.format
+    )
     pairs = [Pair(image.path) for image in images]
+    parts = [large.takes(pair.image) for pair in pairs]
+    masks = export("png" if results.format == "geotiff" else results.format, out, model.labels)
     work = _Work(model, results, masks, tuple(scales), flip)
+    ordinary = [number for number, is_large in enumerate(parts) if not is_large]
+    chosen, places = [pairs[number] for number in ordinary], [names[number] for number in ordinary]
     with (
-        closing(evaluation_samples(pairs, model.labels, read_ahead=READ_AHEAD)) as samples,
-        closing(finished_behind(work.of(pairs, names, samples), behind=WRITE_BEHIND)) as outcomes,
+        closing(evaluation_samples(chosen, model.labels, read_ahead=READ_AHEAD)) as samples,
+        closing(finished_behind(work.of(chosen, places, samples), behind=WRITE_BEHIND)) as outcomes,
     ):
         for outcome in outcomes:
             if isinstance(outcome, _Failed):
@@ -136,9 +111,28 @@ def predict_folder(
             del outcome
     if done:
         masks.finish()
+    predictions: list[LargePrediction] = []
+    for pair, name, is_large in zip(pairs, names, parts, strict=True):
+        if not is_large:
+            continue
+        try:
+            make_folder(name.parent)
+            prediction = large.predict(pair.image, name, results.min_confidence, watch)
+        except (DataError, ModelError, ConfigError) as error:
+            failed.append((pair.image, str(error)))
+        else:
+            predictions.append(prediction)
+            done.append(pair.image)
+            if results.areas is not None:
+                shares = prediction.areas.shares().values()
+                rows.append([str(pair.image), *(f"{share:.6f}" for share in shares)])
+                if prediction.areas.square_metres is not None:
+                    write_whole(named(name, "_areas.csv"), prediction.areas.as_csv().encode())
+        if progress is not None:
+            progress(len(done) + len(failed), len(pairs))
     if results.areas is not None:
-        _write_areas(results.areas, model, rows)
-    return Summary(tuple(done), tuple(failed))
+        write_areas(results.areas, model, rows)
+    return Summary(tuple(done), tuple(failed), tuple(predictions))
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,56 +191,12 @@ class _Work:
         views: Sequence[ScoreMap],
     ) -> _Done:
         """Write what is wanted of one image; the mask last, when all else is there."""
-        _make_folder(name.parent)
+        make_folder(name.parent)
         if self.results.probabilities:
-            write_probabilities(_with(name, ".npy"), views)
+            write_probabilities(named(name, ".npy"), views)
         if self.results.overlay is not None:
-            picture = _encoded(segmentation.overlay(), self.results.overlay)
-            write_whole(_with(name, f"_overlay.{self.results.overlay}"), picture)
+            picture = encoded(segmentation.overlay(), self.results.overlay)
+            write_whole(named(name, f"_overlay.{self.results.overlay}"), picture)
         self.masks.add(place, image, name, segmentation)
         wanted = self.results.areas is not None
         return _Done(image, segmentation, tuple(segmentation.areas().values()) if wanted else ())
-
-
-def _spare_inputs(images: Sequence[Path], names: Sequence[Path], results: Results) -> None:
-    sources = {image.resolve() for image in images}
-    targets = [_with(name, suffix) for name in names for suffix in results.suffixes]
-    for target in [*targets, *([results.areas] if results.areas else [])]:
-        if target.resolve() in sources:
-            raise OutputError(
-                target,
-                found="is one of the images, which the result would overwrite",
-                mend="Give the results another place",
-            )
-
-
-def _with(name: Path, suffix: str) -> Path:
-    # with_suffix would take the end of "street.2024" for a suffix.
-    return name.with_name(name.name + suffix)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        found = f"cannot be made ({error.strerror})"
-        raise OutputError(folder, found=found, mend="Give an --out that can be written") from None
-
-
-def _encoded(picture: Image.Image, kind: Literal["png", "jpg"]) -> bytes:
-    file = io.BytesIO()
-    if kind == "jpg":
-        # Without subsampling: thin borders and letters keep their colours.
-        picture.save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-    else:
-        picture.save(file, "PNG")
-    return file.getvalue()
-
-
-def _write_areas(path: Path, model: Model, rows: list[list[str]]) -> None:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["file", *model.labels.names])
-    table.writerows(rows)
-    _make_folder(path.parent)
-    write_whole(path, text.getvalue().encode())

@@ -67,7 +67,7 @@ class DeepLabV3(Network):
         super().__init__()
         self.stride = max(backbone.channels)
         self.grid = self.stride
-        self.whole_image_layer = "atrous.pooled"
+        self.whole_image_layer = self.image_mean = "atrous.pooled"
         self.backbone = backbone
         self.atrous = _atrous(backbone, width, separable=separable)
         self.refine = convolution_block(width, width, separable=separable)
@@ -99,7 +99,7 @@ class DeepLabV3Plus(Network):
     ) -> None:
         super().__init__()
         self.grid, self.stride = max(backbone.channels), LOW_LEVEL_STRIDE
-        self.whole_image_layer = "atrous.pooled"
+        self.whole_image_layer = self.image_mean = "atrous.pooled"
         self.backbone = backbone
         self.atrous = _atrous(backbone, width, separable=separable)
         self.low_level = convolution_block(

@@ -10,6 +10,7 @@ from torch import nn
 
 from perpixel.networks.backbone import Backbone
 from perpixel.networks.convolution import DepthwiseConv2d
+from perpixel.networks.image_mean import MeanConv2d
 from perpixel.networks.network import Network
 
 DROPOUT = 0.1
@@ -51,6 +52,7 @@ class FCN(Network):
         self.levels = tuple(sorted(backbone.channels, reverse=True))
         self.grid, self.stride = self.levels[0], self.levels[-1]
         self.whole_image_layer = "context" if global_context else backbone.whole_image_layer
+        self.image_mean = "context" if global_context else None
         self.backbone = backbone
         width = classes if head == "scores" else head_channels
         lateral: dict[str, nn.Module] = {}
@@ -71,7 +73,8 @@ class FCN(Network):
         self.up = nn.ModuleDict(up)
         self.refine = nn.ModuleDict(refine)
         # No batch norm here: a batch of one would have one value to take its statistics from.
-        self.context = nn.Conv2d(backbone.channels[self.grid], width, 1) if global_context else None
+        deepest = backbone.channels[self.grid]
+        self.context = MeanConv2d(deepest, width, 1) if global_context else None
         self.classify: nn.Module = nn.Identity()
         if head == "features":
             self.classify = nn.Sequential(nn.Dropout2d(DROPOUT), nn.Conv2d(width, classes, 1))
@@ -84,7 +87,7 @@ class FCN(Network):
         deepest = features[self.grid]
         total = self.lateral[str(self.grid)](deepest)  # (B, width, H / 32, W / 32)
         if self.context is not None:
-            total = total + self.context(deepest.mean(dim=(2, 3), keepdim=True))
+            total = total + self.context(deepest)
         total = self.refine[str(self.grid)](total)
         for level in self.levels[1:]:
             # (B, width, H / level, W / level), from half as many rows and columns

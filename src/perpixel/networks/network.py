@@ -28,11 +28,15 @@ class Network(nn.Module):
         stride: pixels for each cell of the scores.
         whole_image_layer: the name of a layer that looks at the whole image, so that tiles
             differ from the whole; None where there is none.
+        image_mean: the name of a layer to which the image matters only by the mean of that layer's
+            input over the whole canvas, so that tiles are exact once it is known; None where there
+            is none.
     """
 
     grid: int
     stride: int
     whole_image_layer: str | None
+    image_mean: str | None = None
 
     @property
     def canvas(self) -> Canvas:

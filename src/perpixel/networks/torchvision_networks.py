@@ -58,6 +58,8 @@ class TorchvisionNetwork(Network):
             self.whole_image_layer = "backbone.4.block.2.avgpool"
         elif name.startswith("deeplab"):
             self.whole_image_layer = "classifier.0.convs.4.0"
+        if name.startswith("deeplab"):
+            self.image_mean = "classifier.0.convs.4.0"
         first: Any = self.backbone
         first, place = (first, "conv1") if is_resnet else (first["0"], "0")
         setattr(first, place, _for_bands(first.get_submodule(place), bands))

@@ -1,0 +1,54 @@
+"""The options of commands that predict images of any size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from perpixel.errors import ConfigError
+
+if TYPE_CHECKING:
+    from perpixel.inference.tile_size import Tiling
+
+Tile = Annotated[
+    str,
+    typer.Option(
+        help="Cut images into tiles of so many pixels; auto: those that do not fit into the "
+        "memory; none: predict all images whole.",
+        metavar="none|auto|PIXELS",
+    ),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(help="What the process may hold, such as 2G; else what is free.", metavar="SIZE"),
+]
+Halo = Annotated[
+    int | None,
+    typer.Option(
+        help="Show a tile at most so many pixels around it: faster, and approximate.",
+        metavar="PIXELS",
+    ),
+]
+
+
+def tiling_of(tile: str, memory: str | None, halo: int | None) -> Tiling:
+    """What the options say.
+
+    Raises:
+        ConfigError: one makes no sense.
+    """
+    from perpixel.inference.tile_size import Tiling
+
+    match tile:
+        case "none" | "auto":
+            return Tiling(tile, memory, halo)
+        case _ if tile.isdecimal():
+            return Tiling(int(tile), memory, halo)
+        case _:
+            raise ConfigError(
+                "--tile",
+                found=f"{tile!r}",
+                expected="none, auto, or a number of pixels",
+                mend="Leave it out, or say such as --tile 2048",
+            )

@@ -1,0 +1,105 @@
+"""A pair's mask read by windows, as class indices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+
+from perpixel.data.dataset import Pair
+from perpixel.data.mask_encoding import encode
+from perpixel.data.masks import read_stored, unknown_values
+from perpixel.data.raster import RasterSource, has_rasterio
+from perpixel.data.source import ArraySource, Source, open_array, reads_as_stored
+from perpixel.errors import DataError
+from perpixel.labels import LabelSpace
+
+
+@dataclass(frozen=True)
+class MaskWindows:
+    """A mask that is read by windows.
+
+    Args:
+        pair: whose mask it is.
+        labels: what its classes mean.
+        source: its stored values, or colours.
+    """
+
+    pair: Pair
+    labels: LabelSpace
+    source: Source
+
+    @classmethod
+    def open(cls, pair: Pair, labels: LabelSpace) -> MaskWindows:
+        """Open a mask: GeoTIFFs and `.npy` files stay on the disk, others are decoded once.
+
+        Raises:
+            DataError: it cannot be read, is no mask, or the pair has none.
+        """
+        path = pair.mask
+        if isinstance(path, Path) and path.suffix.lower() == ".npy":
+            source: Source = open_array(path)
+        elif isinstance(path, Path) and _by_windows(path):
+            source = RasterSource.open(path, indices=True)
+        else:
+            stored = read_stored(pair)
+            source = ArraySource(pair.mask_path or pair.image, stored[None], stored.dtype, 0)
+        mask = cls(pair, labels, source)
+        bands = (1, 3) if mask._has_colours else (1,)
+        if source.bands not in bands or source.dtype.kind == "f":
+            source.close()
+            raise DataError(
+                source.path,
+                found=f"a picture of {source.bands} bands of {source.dtype}",
+                expected="one band of whole numbers, each a class",
+                mend="Write class indices, or say in classes.yaml what its colours mean",
+            )
+        return mask
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.source.size
+
+    def read(self, top: int, left: int, height: int, width: int) -> Shaped[np.ndarray, "h w"]:
+        """Class indices and the ignore index, in the label space's own type. What the file says was
+        not measured is ignored.
+
+        Raises:
+            DataError: it cannot be read, or has values that are no class.
+        """
+        window = self.source.read(top, left, height, width)
+        stored = window.pixels[0]
+        if self._has_colours and window.pixels.shape[0] == 3:
+            red, green, blue = window.pixels.astype(np.uint32)
+            stored = red << 16 | green << 8 | blue
+        measured = window.measured
+        if measured is not None:
+            stored = stored.copy()
+            stored[~measured] = self._known_value
+        mask, strangers = encode(stored, self.pair.encoding, self.labels)
+        if strangers:
+            raise unknown_values({self.pair: strangers}, self.labels)
+        if measured is not None:
+            mask = np.where(measured, mask, self.labels.ignore_index).astype(mask.dtype)
+        return mask
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.source.close()
+
+    @property
+    def _has_colours(self) -> bool:
+        return self.pair.encoding is not None and self.pair.encoding.kind == "colours"
+
+    @property
+    def _known_value(self) -> int:
+        """A stored value that is no stranger, for pixels whose class does not matter."""
+        encoding = self.pair.encoding
+        return 0 if encoding is None else encoding.mapping[0][0]
+
+
+def _by_windows(path: Path) -> bool:
+    return path.suffix.lower() in (".tif", ".tiff") and has_rasterio() and reads_as_stored(path)

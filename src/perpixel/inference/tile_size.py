@@ -1,0 +1,177 @@
+"""Which tiles: as large as the memory allows, for the halo around each is computed again."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from perpixel.data.source import Source
+from perpixel.errors import ConfigError
+from perpixel.inference.mask_file import CACHE_BYTES
+from perpixel.inference.memory import forward_bytes, memory_bytes, own_memory
+from perpixel.inference.predictor import Model
+from perpixel.inference.tile_geometry import TileGeometry
+from perpixel.inference.tiles import Tiler
+
+# Windows that wait for the network, and masks that wait for the disk, at most; one more of each is
+# at work.
+READ_AHEAD, WRITE_BEHIND = 1, 1
+# What is loaded and compiled only in the course of a prediction.
+_LATER = 160 << 20
+# From stored to normalised pixels there are so many copies as float32.
+_FLOATS = 3
+_BATCH = 8
+_PROBE = 512
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How a large image is to be cut.
+
+    Args:
+        tile: "none": the image is predicted whole; "auto": it is where the memory allows that, and
+            else in tiles as large as the memory allows; or the side of a tile in pixels.
+        memory: what the process may hold, as `memory_bytes` reads it; None: most of what is free.
+        halo: at most so many pixels around its own a tile is shown, which makes it approximate;
+            None: all that its cells see, which makes it exact.
+
+    Raises:
+        ConfigError: the memory is no amount, the tile not above 0, or the halo below.
+    """
+
+    tile: Literal["none", "auto"] | int = "auto"
+    memory: str | None = None
+    halo: int | None = None
+
+    def __post_init__(self) -> None:
+        memory_bytes(self.memory)
+        if isinstance(self.tile, int) and self.tile < 1:
+            raise _wrong("tile", self.tile, "none, auto, or pixels above 0")
+        if self.halo is not None and self.halo < 0:
+            raise _wrong("halo", self.halo, "pixels from 0 up")
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a prediction holds in memory, for each pixel that the network is shown.
+
+    Args:
+        device: of activations, in bytes, where the network runs.
+        host: of everything else, in bytes, in the machine's memory.
+    """
+
+    device: float
+    host: float
+
+    @classmethod
+    def of(
+        cls, model: Model, geometry: TileGeometry, bands: int, dtype: np.dtype[np.generic]
+    ) -> Footprint:
+        """Of a model on images of so many bands and this type."""
+        canvas = geometry.network.canvas
+        side = canvas.length(max(_PROBE, 2 * canvas.before + 1))
+        shown = model.preprocessing.bands
+        forward = forward_bytes(
+            geometry.network,
+            _scored,
+            (1, shown, side, side),
+        )
+        stored = bands * dtype.itemsize
+        # A mask, its confidence, and where pixels were measured.
+        written = (1 + WRITE_BEHIND) * (np.dtype(model.labels.mask_dtype).itemsize + 4 + 1)
+        host = (2 + READ_AHEAD) * (stored + 1) + _FLOATS * 4 * shown + written
+        return cls(forward / side**2, float(host))
+
+    def pixels(self, model: Model, memory: int) -> int:
+        """How many pixels the network can be shown at once."""
+        free = memory - own_memory() - CACHE_BYTES - _LATER
+        if model.device.type == "cuda":
+            there = torch.cuda.mem_get_info(model.device)[0]
+            return int(max(min(free / self.host, 0.7 * there / self.device), 0))
+        return int(max(free / (self.host + self.device), 0))
+
+
+def choose(tiler: Tiler, source: Source, tiling: Tiling) -> tuple[tuple[int, int], int]:
+    """Height and width of the tiles, the image's own where it is predicted whole, and how many of
+    them go through the network together.
+
+    Raises:
+        ConfigError: the memory is too small.
+    """
+    if tiling.tile == "none":
+        return source.size, 1
+    model, grid = tiler.model, tiler.geometry.grid
+    footprint = Footprint.of(model, tiler.geometry, source.bands, source.dtype)
+    room = footprint.pixels(model, memory_bytes(tiling.memory))
+    if isinstance(tiling.tile, int):
+        tile = _rounded(tiling.tile, grid), _rounded(tiling.tile, grid)
+        shown = math.prod(tiler.plan(source.size, tile, tiling.halo).largest)
+        if tiling.memory is not None and shown > room:
+            raise _too_little(tiling.memory, shown - room, footprint, f"tiles of {tiling.tile}")
+        return tile, min(max(room // shown, 1), _BATCH)
+    return _largest(tiler, source.size, tiling, room, footprint), 1
+
+
+def _scored(network: Any, images: torch.Tensor) -> Any:
+    return network.forward_scores(images)
+
+
+def _largest(
+    tiler: Tiler,
+    size: tuple[int, int],
+    tiling: Tiling,
+    room: int,
+    footprint: Footprint,
+) -> tuple[int, int]:
+    geometry = tiler.geometry
+    canvas = [geometry.network.canvas.length(pixels) for pixels in size]
+    if math.prod(canvas) <= room:
+        return size
+    # A square, but as long as the image along its other side where that is less.
+    height = min(math.isqrt(room), canvas[0])
+    width = min(room // max(height, 1), canvas[1])
+    height = min(room // max(width, 1), canvas[0])
+    halo = geometry.halo if tiling.halo is None else min(tiling.halo, geometry.halo)
+    tile = [
+        whole if shown >= length else shown - 2 * halo
+        for shown, length, whole in zip((height, width), canvas, size, strict=True)
+    ]
+    while min(tile) >= geometry.grid:
+        even = (_even(size[0], tile[0], geometry.grid), _even(size[1], tile[1], geometry.grid))
+        plan = tiler.plan(size, even, tiling.halo)
+        if math.prod(plan.largest) <= room:
+            return even
+        longer = 0 if plan.largest[0] >= plan.largest[1] else 1
+        tile[longer] = even[longer] - max(geometry.grid, even[longer] // 16)
+    least = math.prod(tiler.plan(size, geometry.grid, tiling.halo).largest)
+    raise _too_little(
+        tiling.memory or "what is free", max(least - room, 0), footprint, "the smallest tiles"
+    )
+
+
+def _even(pixels: int, longest: int, grid: int) -> int:
+    """The tile of which as few as possible, all alike, cover an axis."""
+    longest = max(longest // grid, 1) * grid
+    return _rounded(-(-pixels // -(-pixels // longest)), grid)
+
+
+def _rounded(pixels: int, grid: int) -> int:
+    return -(-pixels // grid) * grid
+
+
+def _too_little(memory: str, missing: int, footprint: Footprint, what: str) -> ConfigError:
+    more = missing * (footprint.host + footprint.device) / (1 << 20)
+    return ConfigError(
+        "memory",
+        found=f"{memory} is too little for {what} of this network",
+        expected=f"about {more:,.0f} MB more",
+        mend="Allow more, or give a smaller --halo, with which tiles are approximate",
+    )
+
+
+def _wrong(where: str, found: int, expected: str) -> ConfigError:
+    return ConfigError(where, found=f"{found}", expected=expected, mend="Give another number")

@@ -1,0 +1,332 @@
+"""Every network: tiles give the mask and the scores of the whole image."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from perpixel.errors import ConfigError, ModelError
+from perpixel.inference.predictor import Model
+from perpixel.inference.tile_geometry import TileGeometry
+from perpixel.inference.tiled import predict_tiled
+from perpixel.inference.tiles import Tiler
+from perpixel.labels import LabelSpace
+from perpixel.networks import build, network_config
+from perpixel.networks.config import TorchvisionConfig
+from perpixel.preprocessing import Preprocessing
+from perpixel.score_map import ScoreMap
+
+CLASSES = 3
+SMALL = {"backbone": "test_resnet", "head_channels": 8}
+# How many examples: deep networks are slow.
+EXACT: dict[str, tuple[dict[str, Any], int]] = {
+    "fcn32s": ({"name": "fcn32s", **SMALL}, 3),
+    "fcn8s": ({"name": "fcn8s", "head": "scores", **SMALL}, 3),
+    "fcn4s": ({"name": "fcn4s", **SMALL}, 3),
+    "fcn4s-light": ({"name": "fcn4s", "head_channels": 8}, 1),
+    "fcn4s-context": ({"name": "fcn4s", "global_context": True, **SMALL}, 3),
+    "fcn32s-vgg16": ({"name": "fcn32s-vgg16", "width": 2}, 3),
+    "fcn16s-vgg16": ({"name": "fcn16s-vgg16", "width": 2}, 2),
+    "fcn8s-vgg16": ({"name": "fcn8s-vgg16", "width": 2}, 3),
+    "fcn8s-at-once": ({"name": "fcn8s-vgg16-at-once", "width": 2, "upsampling": "learned"}, 2),
+    "fcn32s-1x1": ({"name": "fcn32s-vgg16", "width": 2, "fc6": "1x1"}, 3),
+    "fcn8s-1x1": ({"name": "fcn8s-vgg16", "width": 2, "fc6": "1x1", "upsampling": "learned"}, 3),
+    "fcn-decoder": ({"name": "fcn-decoder", "backbone": "vgg13", "width": 2}, 3),
+    "segnet": ({"name": "segnet", "width": 2}, 3),
+    "segnet-basic": ({"name": "segnet-basic", "width": 4}, 3),
+    "unet": ({"name": "unet", "width": 2}, 3),
+    "unet-sum": ({"name": "unet", "width": 2, "skip": "sum"}, 1),
+    "unet-padded": ({"name": "unet-padded", "width": 4, "backbone": "test_resnet"}, 3),
+    "deeplabv3": ({"name": "deeplabv3", **SMALL}, 3),
+    "deeplabv3-stride8": ({"name": "deeplabv3", "output_stride": 8, **SMALL}, 2),
+    "deeplabv3plus": ({"name": "deeplabv3plus", "separable": True, **SMALL}, 3),
+    "torchvision-fcn": ({"name": "fcn_resnet50"}, 1),
+    "torchvision-deeplab": ({"name": "deeplabv3_resnet50"}, 1),
+}
+WHOLE = {
+    "squeeze-excite": {"name": "fcn8s", "backbone": "mobilenetv3_small_050", "head_channels": 8},
+    "torchvision-mobilenet": {"name": "deeplabv3_mobilenet_v3_large"},
+}
+
+
+def made(options: dict[str, Any]) -> Model:
+    """A model whose scores differ from pixel to pixel, and whose layers matter."""
+    torch.manual_seed(0)
+    config = network_config({"classes": CLASSES, **options})
+    network = build(config).eval()
+    if isinstance(config, TorchvisionConfig):
+        narrow(network)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                taps = module.weight[0].numel()
+                if isinstance(module, nn.ConvTranspose2d):
+                    taps = module.weight[:, 0].numel() / module.stride[0] ** 2
+                module.weight.normal_(std=(2 / taps) ** 0.5)
+                if module.bias is not None:
+                    module.bias.normal_(std=0.1)
+            elif isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
+                module.running_mean.normal_(std=0.1)
+    labels = LabelSpace(names=tuple("abc"))
+    return Model(network, labels, Preprocessing(), torch.device("cpu"))
+
+
+def narrow(network: nn.Module) -> None:
+    """A sixteenth of the channels of a torchvision network, in place; its geometry stays."""
+
+    def fewer(channels: int) -> int:
+        return channels if channels in (3, CLASSES) else max(channels // 16, 1)
+
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Conv2d):
+                grouped = child.groups > 1
+                before, after = fewer(child.in_channels), fewer(child.out_channels)
+                new: nn.Module = nn.Conv2d(
+                    before,
+                    after,
+                    child.kernel_size,  # type: ignore[arg-type]
+                    child.stride,  # type: ignore[arg-type]
+                    child.padding,  # type: ignore[arg-type]
+                    child.dilation,  # type: ignore[arg-type]
+                    before if grouped else 1,
+                    child.bias is not None,
+                )
+                setattr(parent, name, new)
+            elif isinstance(child, nn.BatchNorm2d):
+                setattr(parent, name, type(child)(fewer(child.num_features)))
+    network.eval()
+
+
+_MODELS: dict[str, Model] = {}
+
+
+def model_of(name: str) -> Model:
+    if name not in _MODELS:
+        _MODELS[name] = made({**{key: value[0] for key, value in EXACT.items()}, **WHOLE}[name])
+    return _MODELS[name]
+
+
+def pixels(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def assert_agrees(model: Model, image: np.ndarray, tile: tuple[int, int], batch: int) -> None:
+    """Scores within 1e-4 of the whole image's, and its mask but where two scores are as near."""
+    whole = model.views([image.transpose(2, 0, 1)], names=["image"])[0].logits()
+    scale = float(whole.std())
+    tiler = Tiler.of(model)
+    plan = tiler.plan(image.shape[:2], tile)
+    assert len(plan) > 1
+    assert tiler.geometry.inexact_layer is None
+
+    def read(top: int, left: int, height: int, width: int) -> np.ndarray:
+        return image[top : top + height, left : left + width].transpose(2, 0, 1)
+
+    for one, score_map in tiler.scores(plan, read, batch_size=batch):
+        top, left, height, width = one.core
+        part = whole[:, :, top : top + height, left : left + width]
+        assert score_map.size == (height, width)
+        torch.testing.assert_close(score_map.logits(), part, rtol=0, atol=1e-4 * max(scale, 1))
+    tiled = predict_tiled(model, image, tile=tile, batch_size=batch)
+    assert tiled.exact
+    expected = model.predict(image)
+    best = whole[0].topk(2, dim=0).values
+    clear = (best[0] - best[1] > 2e-4 * max(scale, 1)).numpy()
+    assert clear.mean() > 0.9, "the scores do not tell classes apart"
+    np.testing.assert_array_equal(tiled.mask[clear], expected.mask[clear])
+    np.testing.assert_allclose(tiled.confidence, expected.confidence, atol=1e-3)
+    assert len(np.unique(expected.mask)) > 1
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_tiles_score_as_the_whole_image(name: str) -> None:
+    model = model_of(name)
+    halo = Tiler.of(model).geometry.halo
+
+    @settings(
+        max_examples=EXACT[name][1],
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.data())
+    def agrees(data: st.DataObject) -> None:
+        # One axis is longer than two halos, so that there are tiles that see no border.
+        long = 2 * halo + data.draw(st.integers(150, 220))
+        short = data.draw(st.integers(33, 70))
+        tile = data.draw(st.integers(40, 100)), data.draw(st.integers(20, 60))
+        if data.draw(st.booleans()):
+            size, tile = (short, long), (tile[1], tile[0])
+        else:
+            size = (long, short)
+        assert_agrees(model, pixels(*size), tile, data.draw(st.integers(1, 3)))
+
+    agrees()
+
+
+@pytest.mark.parametrize("name", ["fcn4s", "fcn8s-vgg16", "segnet", "unet-padded"])
+def test_a_grid_less_is_not_enough(name: str) -> None:
+    model = model_of(name)
+    tiler = Tiler.of(model)
+    geometry = tiler.geometry
+    height = 2 * geometry.halo + 4 * geometry.grid
+    image = pixels(height, 40)
+    whole = model.views([image.transpose(2, 0, 1)], names=["image"])[0].logits()
+
+    def worst(plan: Any) -> float:
+        found = 0.0
+        for tile in plan:
+            top, left, high, wide = tile.source
+            part = image[top : top + high, left : left + wide].transpose(2, 0, 1)
+            (score_map,) = tiler.step([tile], [part])
+            rows = slice(tile.core.top, tile.core.top + tile.core.height)
+            found = max(found, float((score_map.logits() - whole[:, :, rows]).abs().max()))
+        return found
+
+    assert worst(tiler.plan((height, 40), (geometry.grid, 64))) < 1e-4
+    # What is left of the network's own view without its outermost cells.
+    short = geometry.halo - 2 * geometry.grid
+    assert worst(geometry.plan((height, 40), (geometry.grid, 64), short)) > 1e-3
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_layer_that_sees_the_whole_image_is_named_and_tiles_are_blended(name: str) -> None:
+    model = model_of(name)
+    image = np.repeat(np.repeat(pixels(24, 12), 16, 0), 16, 1)
+    tiled = predict_tiled(model, image, tile=128)
+    assert not tiled.exact
+    assert tiled.inexact_layer == model.network.whole_image_layer
+    assert tiled.plan.overlap == 32
+    whole = model.predict(image)
+    agreement = float((tiled.mask == whole.mask).mean())
+    print(f"{name}: {agreement:.4f} of the pixels agree")
+    assert agreement > 0.5
+    # Without tiles there is nothing to blend.
+    alone = predict_tiled(model, image, tile=1000)
+    assert alone.exact
+    assert (alone.mask == whole.mask).mean() > 0.999
+
+
+def test_a_blend_of_exact_tiles_is_exact() -> None:
+    model = model_of("fcn4s")
+    tiler = Tiler.of(model)
+    image = pixels(300, 150)
+
+    def read(top: int, left: int, height: int, width: int) -> np.ndarray:
+        return image[top : top + height, left : left + width].transpose(2, 0, 1)
+
+    whole = model.views([image.transpose(2, 0, 1)], names=["image"])[0].logits()
+    plan = tiler.geometry.plan((300, 150), 64, overlap=16)
+    skipped = {0, 1, 2, 7}
+    seen = []
+    for tile, score_map in tiler.scores(plan, read, skip=skipped):
+        top, left, height, width = tile.core
+        part = whole[:, :, top : top + height, left : left + width]
+        torch.testing.assert_close(score_map.logits(), part, rtol=0, atol=1e-4)
+        seen.append(tile.index)
+    assert seen == [index for index in range(len(plan)) if index not in skipped]
+
+
+def test_skipped_tiles_are_not_read() -> None:
+    model, read = model_of("fcn4s"), []
+    tiler = Tiler.of(model)
+    plan = tiler.plan((200, 64), 64)
+
+    def reading(top: int, left: int, height: int, width: int) -> np.ndarray:
+        read.append((top, left, height, width))
+        return np.zeros((3, height, width), np.uint8)
+
+    found = [tile.index for tile, _ in tiler.scores(plan, reading, skip={0, 2})]
+    assert found == [1, 3]
+    assert read == [plan[1].source, plan[3].source]
+
+
+def test_the_mean_counts_every_cell_of_the_canvas_once() -> None:
+    model = model_of("deeplabv3plus")
+    network: Any = model.network
+    image = pixels(301, 45)
+    tiler = Tiler.of(model)
+    plan = tiler.plan((301, 45), (64, 32))
+
+    def read(top: int, left: int, height: int, width: int) -> np.ndarray:
+        return image[top : top + height, left : left + width].transpose(2, 0, 1)
+
+    found = tiler.mean(plan, read)
+    with torch.inference_mode():
+        batch = model.preprocessing(torch.from_numpy(image.transpose(2, 0, 1))[None])
+        features = network.backbone(network.canvas.pad(batch))[network.grid]
+    assert found is not None
+    torch.testing.assert_close(found, features.mean((2, 3), keepdim=True), rtol=1e-4, atol=1e-5)
+
+
+def test_a_smaller_halo_says_how_much_it_differs() -> None:
+    model = model_of("segnet-basic")
+    image = pixels(400, 100)
+    exact = predict_tiled(model, image, tile=64)
+    small = predict_tiled(model, image, tile=64, halo=4)
+    assert exact.disagreement is None
+    assert not small.exact
+    assert small.disagreement is not None
+    assert small.disagreement.tiles == 4
+    assert 0 < small.disagreement.share < 0.5
+    assert 0 < (small.mask != exact.mask).mean() < 0.5
+    assert small.plan.shown_pixels < exact.plan.shown_pixels
+    # A halo that holds all that is seen changes nothing.
+    assert predict_tiled(model, image, tile=64, halo=1000).exact
+
+
+def test_grey_images_and_missing_values_are_seen_as_in_the_whole_image() -> None:
+    model = model_of("fcn4s")
+    image = np.random.default_rng(0).random((150, 70), np.float32)
+    image[20:60, 10:30] = np.nan
+    tiled = predict_tiled(model, image, tile=64)
+    assert (tiled.mask == model.predict(image).mask).mean() > 0.999
+
+
+@pytest.mark.parametrize(("tile", "halo"), [(0, None), ((32, -1), None), (32, -1)])
+def test_wrong_sizes_are_refused(tile: Any, halo: int | None) -> None:
+    with pytest.raises(ConfigError, match="expected pixels"):
+        predict_tiled(model_of("fcn4s"), pixels(40, 40), tile=tile, halo=halo)
+
+
+def test_networks_that_do_not_say_their_canvas_are_refused() -> None:
+    class Other(nn.Module):
+        def forward(self, images: torch.Tensor) -> ScoreMap:
+            return ScoreMap.of(images, (images.shape[2], images.shape[3]))
+
+    labels = LabelSpace(names=("a", "b", "c"))
+    model = Model(Other(), labels, Preprocessing(), torch.device("cpu"))
+    with pytest.raises(ModelError, match="does not say what its canvas is"):
+        predict_tiled(model, pixels(40, 40), tile=32)
+
+
+def test_only_torch_can_be_given_parts_of_some_networks() -> None:
+    class Elsewhere:
+        name, precision = "openvino", "fp32"
+
+        def scores(self, batch: torch.Tensor) -> ScoreMap:
+            raise AssertionError
+
+    for name, reason in (("unet", "92 pixels"), ("deeplabv3", "atrous.pooled")):
+        model = copy.copy(model_of(name))
+        model.runtime = Elsewhere()  # type: ignore[assignment]
+        with pytest.raises(ConfigError, match=reason):
+            predict_tiled(model, pixels(40, 40), tile=32)
+
+
+def test_the_network_is_left_as_it_was() -> None:
+    model = model_of("deeplabv3")
+    model.network.train()
+    TileGeometry.of(model.network)
+    predict_tiled(model, pixels(90, 40), tile=32)
+    assert model.network.training
+    model.network.eval()
+    assert not any(module._forward_pre_hooks for module in model.network.modules())
