@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from networks.test_conformance import shaken, title
+
 from perpixel import kernels
 from perpixel.inference.runtimes import packages
 from perpixel.inference.runtimes.conversion import OPSET, to_onnx, to_openvino
