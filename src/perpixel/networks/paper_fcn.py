@@ -207,9 +207,9 @@ class PaperFCN(Network):
 def _halved(features: torch.Tensor) -> torch.Tensor:
     """Max pooling by 2 that rounds odd sizes up, of features that are not negative."""
     if torch.compiler.is_exporting():
-        # ONNX Runtime and OpenVINO round a single row or column otherwise; zeros say the same.
-        rows, columns = features.shape[2:]
-        return F.max_pool2d(F.pad(features, (0, columns % 2, 0, rows % 2)), 2)
+        # ONNX Runtime and OpenVINO round a single row or column otherwise. A row and a column of
+        # zeros say the same; at even sizes no window reaches them.
+        return F.max_pool2d(F.pad(features, (0, 1, 0, 1)), 2)
     return F.max_pool2d(features, 2, 2, ceil_mode=True)
 
 

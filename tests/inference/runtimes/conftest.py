@@ -1,9 +1,12 @@
-"""A small model file, and a machine on which nothing is fixed beforehand."""
+"""A small model file, a machine on which nothing is fixed beforehand, and what tests that trace
+networks share."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 
@@ -38,3 +41,15 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("PERPIXEL_PRECISION")
     monkeypatch.setenv("PERPIXEL_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def unchecked() -> Iterator[None]:
+    """Without run-time shape checks: while a graph is traced, a size is no int."""
+    # One thread: these networks are tiny, and threads that wait for each other are not.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    torch.set_num_threads(threads)
+    jaxtyping.config.update("jaxtyping_disable", False)

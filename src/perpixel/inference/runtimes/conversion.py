@@ -26,8 +26,7 @@ def to_program(graph: Graph) -> ExportedProgram:
     axes = [axis for axis, name in enumerate(graph.inputs[1:]) if name != "bands"]
     free = dict.fromkeys(axes, Dim.DYNAMIC)
     with torch.no_grad(), _quiet():
-        program = torch.export.export(graph.eval(), (graph.example(),), dynamic_shapes=(free,))
-    return program
+        return torch.export.export(graph.eval(), (graph.example(),), dynamic_shapes=(free,))
 
 
 def to_onnx(graph: Graph) -> Any:

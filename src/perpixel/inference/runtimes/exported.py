@@ -119,21 +119,18 @@ def read_export(
             a whole graph (`--full`), which takes no perpixel to run.
         ConfigError: its runtime is not installed, or has no such precision.
     """
-    match path.suffix:
-        case ".onnx":
-            read = _read_onnx
-        case ".xml":
-            read = _read_openvino
-        case ".pt2":
-            read = _read_program
-        case _:
-            raise _refused(path, "no suffix of an export")
+    if path.suffix not in SUFFIXES:
+        raise _refused(path, "no suffix of an export")
     if not path.is_file():
         raise _refused(path, "no such file")
-    return read(path, precision, device or torch.device("cpu"))
+    if path.suffix == ONNX:
+        return _read_onnx(path, precision)
+    if path.suffix == OPENVINO:
+        return _read_openvino(path, precision)
+    return _read_program(path, precision, device or torch.device("cpu"))
 
 
-def _read_onnx(path: Path, precision: Precision | None, _: torch.device) -> ExportedModel:
+def _read_onnx(path: Path, precision: Precision | None) -> ExportedModel:
     onnxruntime = packages.onnxruntime()
     try:
         # A session is needed to read the metadata; it is the one that will compute.
@@ -148,7 +145,7 @@ def _read_onnx(path: Path, precision: Precision | None, _: torch.device) -> Expo
     return ExportedModel(card, runtime)
 
 
-def _read_openvino(path: Path, precision: Precision | None, _: torch.device) -> ExportedModel:
+def _read_openvino(path: Path, precision: Precision | None) -> ExportedModel:
     openvino = packages.openvino()
     try:
         model = openvino.Core().read_model(path)

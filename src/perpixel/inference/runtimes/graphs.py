@@ -53,6 +53,8 @@ class FullGraph(nn.Module):
 
     inputs: Sequence[str] = ("image", "batch", "height", "width", "bands")
     outputs: Sequence[str] = ("mask", "batch", "height", "width")
+    scale: torch.Tensor
+    shift: torch.Tensor
 
     def __init__(self, network: Network, preprocessing: Preprocessing, classes: int) -> None:
         super().__init__()

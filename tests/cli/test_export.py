@@ -1,0 +1,150 @@
+"""`perpixel export` on a small model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import jaxtyping
+import pytest
+import torch
+
+from cli.conftest import Command
+from perpixel.checkpoint import Checkpoint, write_checkpoint
+from perpixel.delivery import agreement
+from perpixel.delivery.canvas import CLASSES
+from perpixel.inference.runtimes.exported import read_export
+from perpixel.inference.runtimes.runtime import Runtime
+from perpixel.networks import build, network_config
+from perpixel.preprocessing import Preprocessing
+from perpixel.score_map import ScoreMap
+
+
+@pytest.fixture(autouse=True, scope="module")
+def unchecked() -> Iterator[None]:
+    """Without run-time shape checks: while a graph is traced, a size is no int."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of random weights that says several classes of the drawn scenes."""
+    torch.manual_seed(0)
+    config = network_config({"name": "fcn32s-vgg16", "width": 2, "classes": CLASSES.classes})
+    network = build(config)
+    torch.nn.init.normal_(network.get_submodule("score_fr").weight)
+    path = tmp_path_factory.mktemp("small") / "model.safetensors"
+    write_checkpoint(path, Checkpoint(config, CLASSES, Preprocessing(), network.state_dict()))
+    return path
+
+
+@pytest.mark.parametrize(("target", "suffix"), [("onnx", ".onnx"), ("openvino", ".xml")])
+@pytest.mark.parametrize("full", [False, True])
+def test_an_export_is_checked_and_written(
+    command: Command, small: Path, drawn: Path, tmp_path: Path, target: str, suffix: str, full: bool
+) -> None:
+    out = tmp_path / f"a{suffix}"
+    shown = command(
+        *("export", small, "--to", target, "--out", out, "--images", drawn / "val"),
+        *(["--full"] if full else []),
+    )
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.count("% of pixels equal") == 3
+    assert "149×199" in shown.output
+    assert "opset 18" in shown.output
+    assert target in shown.output
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == ({"a.onnx"} if target == "onnx" else {"a.xml", "a.bin"})
+    if not full:
+        assert read_export(out).card.network == "fcn32s-vgg16"
+
+
+def test_torch_programs_are_written_and_scenes_are_drawn(
+    command: Command, small: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "a.pt2"
+    shown = command("export", small, "--to", "torch", "--out", out)
+    assert shown.exit_code == 0, shown.output
+    assert "321×481" in shown.output
+    assert read_export(out).runtime.name == "torch"
+
+
+def test_int8_is_calibrated_and_says_what_it_cost(
+    command: Command, small: Path, drawn: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "a.xml"
+    shown = command(
+        *("export", small, "--to", "openvino-int8", "--out", out, "--calibrate", drawn),
+        *("--samples", 3, "--max-drop", 100),
+    )
+    assert shown.exit_code == 0, shown.output
+    assert "in int8; 0 of 17 layers left in fp32" in " ".join(shown.output.split())
+    read = read_export(out)
+    assert (read.card.precision, read.runtime.precision) == ("int8", "int8")
+    assert out.with_suffix(".bin").stat().st_size < small.stat().st_size / 2
+
+
+def test_an_export_that_differs_is_not_written(
+    command: Command, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wrong:
+        """A runtime that confuses two classes."""
+
+        def __init__(self, runtime: Runtime) -> None:
+            self.runtime = runtime
+            self.name, self.precision = runtime.name, runtime.precision
+
+        def scores(self, batch: torch.Tensor) -> ScoreMap:
+            scores = self.runtime.scores(batch)
+            return ScoreMap(scores.scores.flip(1), scores.stride, scores.offset, scores.size)
+
+    compare = agreement.score_agreement
+    monkeypatch.setattr(
+        "perpixel.delivery.export.score_agreement",
+        lambda model, runtime, images: compare(model, Wrong(runtime), images),
+    )
+    shown = command("export", small, "--to", "onnx", "--out", tmp_path / "a.onnx")
+    assert shown.exit_code == 2
+    assert "does not compute what torch does" in shown.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("onnx", "--out", "a.xml"), "suffix .onnx"),
+        (("torch", "--out", "a.pt2", "--full"), "Leave --full out"),
+        (("openvino-int8", "--out", "a.xml"), "Give --calibrate DATA"),
+    ],
+)
+def test_contradictions_are_said_before_anything_is_done(
+    command: Command, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...], said: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    shown = command("export", small, "--to", *arguments)
+    assert shown.exit_code == 2
+    assert said in shown.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_folder_is_said(command: Command, small: Path, tmp_path: Path) -> None:
+    shown = command("export", small, "--to", "torch", "--out", tmp_path / "none" / "a.pt2")
+    assert shown.exit_code == 2
+    assert "cannot be written" in shown.output
+
+
+def test_the_card_is_readable_without_perpixel(
+    command: Command, small: Path, tmp_path: Path
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    out = tmp_path / "a.onnx"
+    assert command("export", small, "--to", "onnx", "--out", out).exit_code == 0
+    (entry,) = onnx.load(out).metadata_props
+    card = json.loads(entry.value)
+    assert card["placement"] == {"stride": 32.0, "offset": 19 / 32 - 0.5 + 1}
+    assert card["canvas"]["before"] == 100
+    assert card["labels"]["names"][0] == CLASSES.names[0]
