@@ -46,7 +46,7 @@ def settings(data: Path, out: Path, workers: int) -> TrainConfig:
         backbone="test_efficientnet",
         head_channels=8,
         weights="none",
-        epochs=6,
+        epochs=4,
         batch_size=2,
         precision="fp32",
         workers=workers,

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from perpixel.data.augment import Augmentation, augment
 from perpixel.data.balance import Balance, pixel_of
 from perpixel.data.dataset import Pair
+from perpixel.data.order import Key, Order, random_draws
 from perpixel.data.sample import Sample, read_sample
 from perpixel.errors import DataError, PerpixelError
 from perpixel.labels import LabelSpace
@@ -28,16 +28,6 @@ from perpixel.preprocessing import Preprocessing
 KEPT_BYTES = 1 << 29
 # Loading processes that are lost so often without a batch between are lost for a reason.
 MOST_LOST = 3
-
-
-class Key(NamedTuple):
-    """A training sample: its epoch, its image, the place of its draws, and a class to crop around
-    (-1: none)."""
-
-    epoch: int
-    image: int
-    place: int
-    focus: int = -1
 
 
 @dataclass(frozen=True)
@@ -89,7 +79,7 @@ class TrainingSamples(Dataset[Sample | PerpixelError]):
             return error
         if sample.mask is None:
             return _unlabelled(pair)
-        rng = _rng(self.seed, key.epoch, key.place)
+        rng = random_draws(self.seed, key.epoch, key.place)
         image, mask = augment(
             image,
             sample.mask,
@@ -158,7 +148,7 @@ class TrainingLoader:
     ) -> None:
         self._samples = samples
         self._workers = workers
-        self._plan = _Plan(len(samples), batch_size, samples.seed, balance, share)
+        self._plan = Order(len(samples), batch_size, samples.seed, balance, share)
         self._loader = self._started()
 
     @property
@@ -210,6 +200,11 @@ class TrainingLoader:
                 batch = next(batches)
             except StopIteration:
                 return
+            except (OSError, EOFError) as error:
+                # What a process has sent can no longer be fetched from it.
+                if not self._workers:
+                    raise
+                raise _LoadersLostError(str(error)) from None
             except RuntimeError as error:
                 if "DataLoader worker" not in str(error):
                     raise
@@ -273,52 +268,6 @@ def training_loader(
             raise _unlabelled(pair)
     samples = TrainingSamples(pairs, labels, augmentation, preprocessing, seed)
     return TrainingLoader(samples, batch_size, workers, balance, share)
-
-
-class _Plan:
-    """The batch sampler: which samples form which batch of the epoch that is set."""
-
-    def __init__(
-        self,
-        samples: int,
-        batch_size: int,
-        seed: int,
-        balance: Balance | None = None,
-        share: tuple[int, int] = (0, 1),
-    ) -> None:
-        self.samples = samples
-        self.batch_size = min(batch_size, samples)
-        self.seed = seed
-        self.balance = balance
-        self.share = share
-        self.epoch = 0
-        self.start = 0
-
-    @property
-    def batches(self) -> int:
-        return -(-self.samples // self.batch_size)
-
-    def __len__(self) -> int:
-        return self.batches - self.start
-
-    def __iter__(self) -> Iterator[list[Key]]:
-        order = _rng(self.seed, self.epoch).permutation(self.samples)
-        keys = [Key(self.epoch, int(index), 1 + int(index)) for index in order]
-        if self.balance is not None:
-            # The epoch's place 0 is no sample's, nor are those beyond the samples.
-            drawn = self.balance.draw(self.samples, _rng(self.seed, self.epoch, 0))
-            for slot, (index, focus) in enumerate(zip(*drawn, strict=True)):
-                if focus >= 0:
-                    place = 1 + self.samples + slot
-                    keys[slot] = Key(self.epoch, int(index), place, int(focus))
-        keys += keys
-        first, of = self.share
-        for batch in range(self.start, self.batches):
-            yield keys[batch * self.batch_size : (batch + 1) * self.batch_size][first::of]
-
-
-def _rng(seed: int, *place: int) -> np.random.Generator:
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place))
 
 
 def _in_type(
