@@ -23,6 +23,7 @@ from perpixel.cli.inspect import inspect
 from perpixel.cli.plan import plan
 from perpixel.cli.predict import predict
 from perpixel.cli.report import report
+from perpixel.cli.runs import runs
 from perpixel.cli.scales import ManyScales
 from perpixel.cli.train import train
 from perpixel.errors import PerpixelError, Stopped
@@ -61,6 +62,7 @@ app.command()(check)
 app.command()(inspect)
 app.command()(report)
 app.command()(compare)
+app.command()(runs)
 app.command()(demo)
 
 

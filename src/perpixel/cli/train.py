@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,6 +36,9 @@ DEFAULTS = {
     "batch_norm": "auto",
     "on_nan": "stop",
     "save_minutes": "5.0",
+    "recompute": "False",
+    "compile": "False",
+    "tracker": "auto",
     "class_weights": "inverse-log",
     "loss": "mean",
     "normalisation": "auto",
@@ -161,12 +166,23 @@ def train(
         Literal["auto", "own", "synchronised", "frozen"] | None,
         _option("batch_norm", "Whose statistics batch norms use with several processes."),
     ] = None,
+    recompute: Annotated[
+        bool | None,
+        _option("recompute", "Compute activations again instead of keeping them: saves memory."),
+    ] = None,
+    compile: Annotated[
+        bool | None, _option("compile", "Let torch.compile make one program of the network.")
+    ] = None,
     on_nan: Annotated[
         Literal["stop", "skip"] | None,
         _option("on_nan", "What to do with a batch whose loss is no number."),
     ] = None,
     save_minutes: Annotated[
         float | None, _option("save_minutes", "How often the state is saved within a pass.")
+    ] = None,
+    tracker: Annotated[
+        Literal["auto", "none", "tensorboard", "mlflow", "wandb"] | None,
+        _option("tracker", "Where curves also go; auto is TensorBoard, where it is installed."),
     ] = None,
     auto_resume: Annotated[
         bool, _option("auto_resume", "Go on with the run in --out if there is one, else begin it.")
@@ -246,7 +262,9 @@ def train(
     from perpixel import training
     from perpixel.cli.progress import TrainingDisplay
 
-    with TrainingDisplay() as display:
+    # Of several processes that torchrun started the first one speaks.
+    speaks = os.environ.get("RANK", "0") == "0"
+    with TrainingDisplay() if speaks else nullcontext(training.Silence()) as display:
         if resume is not None:
             result = training.resume(resume, display, **given)
         else:
@@ -254,7 +272,8 @@ def train(
             settings = _merged(recipe, {"data": data, "out": out, **_settings(given)})
             config = training.TrainConfig.of(**settings)
             result = training.train(config, display, auto_resume=auto_resume)
-    OUT.print(f"best mean IoU {result.scores.mean_iou:.4f}: {result.model}", soft_wrap=True)
+    if speaks:
+        OUT.print(f"best mean IoU {result.scores.mean_iou:.4f}: {result.model}", soft_wrap=True)
 
 
 def _settings(given: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from perpixel.data.balance import Balance
 from perpixel.data.dataset import Dataset
 from perpixel.data.loader import training_loader
 from perpixel.data.scan import Scan
+from perpixel.errors import ConfigError
 from perpixel.inference.predictor import Model
 from perpixel.labels import LabelSpace
 from perpixel.networks import Network, NetworkConfig
@@ -30,10 +31,12 @@ from perpixel.training.keeping import Keeper
 from perpixel.training.loop import Run
 from perpixel.training.objective import Objective
 from perpixel.training.processes import Processes
+from perpixel.training.recompute import recompute_sequences
 from perpixel.training.report import Listener
 from perpixel.training.schedule import Plan
 from perpixel.training.state import Progress
 from perpixel.training.step import Stepper
+from perpixel.training.trackers import tracker_of
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ def put_together(parts: Parts, processes: Processes, listener: Listener, begun: 
     average = WeightAverage(network, config.ema)
     batch_norms = batch_norm.chosen(config.batch_norm, processes, config.batch_size)
     batch_norm.prepare(network, batch_norms, processes)
+    if config.recompute and not recompute_sequences(network):
+        listener.line(f"recompute: {config.network} has no sequences, so no memory is saved")
     loader = training_loader(
         dataset.split("train"),
         dataset.labels,
@@ -82,6 +87,7 @@ def put_together(parts: Parts, processes: Processes, listener: Listener, begun: 
         balance=Balance.of(config.balance, parts.seen.by_image) if config.balance > 0 else None,
         share=(processes.rank, processes.world),
     )
+    _check_shares(config, len(dataset.split("train")), processes)
     total = None if config.epochs is None else config.epochs * loader.batches
     parameters = sum(parameter.numel() for parameter in network.parameters())
     listener.line(
@@ -91,7 +97,7 @@ def put_together(parts: Parts, processes: Processes, listener: Listener, begun: 
     )
     validation = dataset.split("val")
     stepper = Stepper(
-        processes.wrapped(network),
+        processes.wrapped(_compiled(network) if config.compile else network),
         network,
         _optimizer(network, config),
         _objective(config, dataset.labels, parts.seen, device),
@@ -117,10 +123,22 @@ def put_together(parts: Parts, processes: Processes, listener: Listener, begun: 
         else Budget(60 * config.minutes, loader.batches, len(validation) / config.batch_size / 3),
         progress=Progress(Plan(total), parts=config.accumulate),
         listener=listener,
+        tracker=tracker_of(config, listener) if processes.main else None,
         begun=begun,
         provenance=_provenance(config),
         facts=identity(parts, processes),
     )
+
+
+def _check_shares(config: TrainConfig, images: int, processes: Processes) -> None:
+    batch = min(config.batch_size, images)
+    if batch < processes.world:
+        raise ConfigError(
+            f"batch {batch}",
+            found=f"shared by {processes.world} processes",
+            expected="an image for each of them",
+            mend="Give a larger --batch-size, or start fewer processes",
+        )
 
 
 def identity(parts: Parts, processes: Processes) -> dict[str, Any]:
@@ -166,6 +184,12 @@ def _optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.peak_learning_rate)
     return torch.optim.SGD(groups, lr=config.peak_learning_rate, momentum=config.momentum)
+
+
+def _compiled(network: nn.Module) -> nn.Module:
+    # Compiled first and wrapped for several processes after: the other way round fails.
+    compiled: nn.Module = torch.compile(network)  # type: ignore[assignment]
+    return compiled
 
 
 def _where(processes: Processes, batch_norms: batch_norm.BatchNorms) -> str:

@@ -18,7 +18,7 @@ from perpixel.training.class_weights import ClassWeights
 from perpixel.training.network_options import NetworkOptions, one_line
 
 # Settings that no result depends on: they may change in the middle of a run.
-FREE = ("data", "out", "workers", "save_minutes")
+FREE = ("data", "out", "workers", "save_minutes", "tracker")
 LEARNING_RATE = {"adamw": 1e-3, "sgd": 1e-2}
 WEIGHT_DECAY = {"adamw": 1e-2, "sgd": 5e-4}
 
@@ -75,9 +75,14 @@ class TrainConfig(NetworkOptions):
             up to the whole batch's. More than one saves memory; more are taken where it runs out.
         batch_norm: batch norms use a process's "own" statistics, "synchronised" ones of all
             processes, or are "frozen"; "auto": synchronised where a process has few images.
+        recompute: keep what goes into each sequence of layers, and compute what is inside again in
+            the backward pass: less memory, about a third more time.
+        compile: let torch.compile make one program of the network.
         on_nan: what becomes of a batch whose loss or gradient is no number: "stop" the run, or
             "skip" the batch.
         save_minutes: how often the state is saved, beside each epoch's end.
+        tracker: where each epoch's figures are also told; "auto": TensorBoard, where it is
+            installed.
         workers: processes that load images; 0 loads in the training process.
         seed: every random draw follows from it.
     """
@@ -117,8 +122,11 @@ class TrainConfig(NetworkOptions):
     clip: float | None = Field(default=None, gt=0)
     accumulate: int = Field(default=1, ge=1)
     batch_norm: Literal["auto", "own", "synchronised", "frozen"] = "auto"
+    recompute: bool = False
+    compile: bool = False
     on_nan: Literal["stop", "skip"] = "stop"
     save_minutes: float = Field(default=5.0, ge=0)
+    tracker: Literal["auto", "none", "tensorboard", "mlflow", "wandb"] = "auto"
     workers: int = Field(default=1, ge=0)
     seed: int = Field(default=0, ge=0)
 

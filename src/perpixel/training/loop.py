@@ -30,6 +30,7 @@ from perpixel.training.schedule import factor
 from perpixel.training.state import Progress, pack
 from perpixel.training.state_file import state_bytes
 from perpixel.training.step import Outcome, Stepper, is_out_of_memory
+from perpixel.training.trackers import Tracker
 from perpixel.training.validation import shared_scores
 
 # With a disk that cannot be written, a state is tried again after so many seconds.
@@ -55,6 +56,7 @@ class Run:
     budget: Budget | None
     progress: Progress
     listener: Listener
+    tracker: Tracker | None
     begun: float
     provenance: dict[str, Any]
     facts: dict[str, Any]
@@ -81,6 +83,8 @@ class Run:
             while not progress.finished or progress.unscored:
                 self._epoch()
             self.keeper.finish()
+            if self.tracker is not None:
+                self.tracker.finish()
         assert progress.best_scores is not None
         return progress.best_scores
 
@@ -292,3 +296,5 @@ class Run:
             self.keeper.put(files.METRICS, files.metrics_bytes(progress.history))
             self.keeper.put(files.CURVES, files.curves_bytes(progress.history))
         self.listener.epoch(report)
+        if self.tracker is not None:
+            self.tracker.epoch(report)

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from accelerate.accelerator import Accelerator
-from accelerate.utils.dataclasses import DistributedDataParallelKwargs
 from jaxtyping import Int64
 from torch import nn
 
@@ -45,12 +44,7 @@ class Processes:
             ConfigError: it names one, and it was not joined.
         """
         meant = int(os.environ.get("WORLD_SIZE", "1"))
-        accelerator = Accelerator(
-            mixed_precision="no",
-            cpu=not torch.cuda.is_available(),
-            # Statistics of batch norms are the main process's: only those are kept.
-            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
-        )
+        accelerator = Accelerator(mixed_precision="no", cpu=not torch.cuda.is_available())
         if accelerator.num_processes != meant:
             raise ConfigError(
                 "WORLD_SIZE",
@@ -60,7 +54,10 @@ class Processes:
         return cls(accelerator)
 
     def wrapped(self, network: nn.Module) -> nn.Module:
-        """The network, its gradients averaged over all processes."""
+        """The network, its gradients averaged over all processes.
+
+        Statistics of batch norms are the main process's in all of them, if they are not shared.
+        """
         if self.world == 1:
             return network
         wrapped: nn.Module = self.accelerator.prepare(network)  # type: ignore[no-untyped-call]
