@@ -65,7 +65,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     Raises:
         OutputError: the folder is missing or read-only, or the disk is full; nothing is left.
     """
-    write_whole(path, _serialise(checkpoint))
+    write_whole(path, serialised(checkpoint))
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -120,7 +120,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             expected=f"format {VERSION} or older",
             mend="Upgrade perpixel: the file was made by a newer one",
         )
-    if not _intact(content, metadata.get("checksum", "")):
+    if not intact(content, metadata.get("checksum", "")):
         raise _damaged(path, "its content does not match its checksum")
     try:
         checkpoint = Checkpoint(
@@ -152,7 +152,8 @@ def stored_checksum(path: Path) -> str:
     return _metadata(path, start + header)["checksum"]
 
 
-def _serialise(checkpoint: Checkpoint) -> bytes:
+def serialised(checkpoint: Checkpoint) -> bytes:
+    """The model file, in memory."""
     # Copies: safetensors refuses tensors that share memory, and wants the plain order of memory.
     tensors = {
         name: tensor.detach().to("cpu", copy=True).contiguous()
@@ -167,31 +168,50 @@ def _serialise(checkpoint: Checkpoint) -> bytes:
         "preprocessing": checkpoint.preprocessing.model_dump_json(),
         "provenance": json.dumps(checkpoint.provenance, allow_nan=False),
     }
-    content = safetensors.torch.save(tensors, metadata)
+    return signed(tensors, metadata)
+
+
+def signed(tensors: Mapping[str, torch.Tensor], metadata: dict[str, str]) -> bytes:
+    """A safetensors file in memory, with a checksum over all of it in its metadata.
+
+    Args:
+        tensors: on the CPU, in the plain order of memory, none sharing memory with another.
+        metadata: texts, and 64 zeros under "checksum", which the checksum replaces.
+    """
+    content = safetensors.torch.save(dict(tensors), metadata)
     if content.count(_UNSIGNED) != 1:
         raise ValueError("safetensors wrote the header in a form that cannot be signed")
-    signed = _UNSIGNED.replace(b"0" * 64, hashlib.sha256(content).hexdigest().encode())
-    return content.replace(_UNSIGNED, signed, 1)
+    checksum = _UNSIGNED.replace(b"0" * 64, hashlib.sha256(content).hexdigest().encode())
+    return content.replace(_UNSIGNED, checksum, 1)
 
 
-def _intact(content: bytes, checksum: str) -> bool:
-    signed = b'"checksum":"' + checksum.encode(errors="replace") + b'"'
-    return hashlib.sha256(content.replace(signed, _UNSIGNED, 1)).hexdigest() == checksum
+def intact(content: bytes, checksum: str) -> bool:
+    """Whether a file that `signed` made, read back with this checksum, is as it was made."""
+    own = b'"checksum":"' + checksum.encode(errors="replace") + b'"'
+    return hashlib.sha256(content.replace(own, _UNSIGNED, 1)).hexdigest() == checksum
 
 
-def _metadata(path: Path, content: bytes) -> dict[str, str]:
-    """The header's metadata, read before anything in the file is believed."""
+def metadata_of(content: bytes) -> dict[str, str] | None:
+    """The metadata in a safetensors file's header, unchecked; None where there is none."""
     length = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else 0
     try:
         header = json.loads(content[8 : 8 + length])
     except ValueError:
-        header = None
+        return None
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
-    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+    if not isinstance(metadata, dict):
+        return None
+    return {str(key): str(value) for key, value in metadata.items()}
+
+
+def _metadata(path: Path, content: bytes) -> dict[str, str]:
+    """The header's metadata, read before anything in the file is believed."""
+    metadata = metadata_of(content)
+    if metadata is None or metadata.get("format") != FORMAT:
         if FORMAT.encode() in content[: 1 << 20]:
             raise _damaged(path, "its header is damaged")
         raise _refuse(path, "no perpixel model")
-    return {str(key): str(value) for key, value in metadata.items()}
+    return metadata
 
 
 def _check_fit(path: Path, checkpoint: Checkpoint) -> None:

@@ -54,3 +54,20 @@ class ConfigError(PerpixelError):
 
 class OutputError(PerpixelError):
     """A result cannot be written."""
+
+
+class TrainingError(PerpixelError):
+    """A training cannot go on: its loss is no number, or a step does not fit into memory."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A run was asked to stop by Ctrl-C or a signal, and its state is saved.
+
+    Args:
+        message: where it stopped and how to go on, in one line.
+        signal: the signal's number.
+    """
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.signal = signal

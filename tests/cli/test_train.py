@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import os
+import signal
 from pathlib import Path
 from typing import get_args
 
+import pytest
+
 from cli.conftest import QUICK, Command
 from perpixel import TrainConfig
+from perpixel.cli import progress
 from perpixel.cli import train as module
 from perpixel.data.augment import Augmentation
 from perpixel.networks import NetworkName
@@ -139,3 +144,58 @@ def test_an_option_of_another_architecture_is_refused(
     assert refused.exit_code == 2
     assert "segnet has no option head; its options are width" in refused.stderr
     assert not out.exists()
+
+
+def test_resume_takes_what_no_result_depends_on(command: Command, run: Path) -> None:
+    shown = command("train", "--resume", run, "--workers", 0, "--save-minutes", 1)
+    assert shown.exit_code == 0, shown.output
+
+
+def test_options_for_long_runs_arrive(command: Command, drawn: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    options = ("--clip", 1, "--accumulate", 2, "--on-nan", "skip", "--save-minutes", 0)
+    more = ("--batch-norm", "frozen", "--recompute", "--tracker", "none", "--precision", "bf16")
+    shown = command("train", drawn, "--out", out, *QUICK, *options, *more)
+    assert shown.exit_code == 0, shown.output
+    config = TrainConfig.read(out / "config.yaml")
+    assert (config.clip, config.accumulate, config.on_nan) == (1, 2, "skip")
+    assert (config.batch_norm, config.save_minutes, config.recompute) == ("frozen", 0, True)
+    assert (config.tracker, config.precision, config.compile) == ("none", "bf16", False)
+
+
+def test_one_command_begins_a_run_and_goes_on_with_it(
+    command: Command, drawn: Path, tmp_path: Path
+) -> None:
+    line = ("train", drawn, "--out", tmp_path / "run", *QUICK, "--auto-resume")
+    for _ in range(2):
+        shown = command(*line)
+        assert shown.exit_code == 0, shown.output
+    assert "resumed after step 2" in shown.stdout
+    refused = command(*line, "--seed", 9)
+    assert refused.exit_code == 2
+    assert "seed is 9; expected 0" in refused.stderr
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_is_an_exit_status(
+    command: Command,
+    drawn: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    status: int,
+) -> None:
+    monkeypatch.setattr(progress.TrainingDisplay, "step", lambda *_: os.kill(os.getpid(), number))
+    out = tmp_path / "run"
+    stopped = command("train", drawn, "--out", out, *QUICK)
+    assert stopped.exit_code == status
+    assert f"Stopped after step 1; go on with `perpixel train --resume {out}`" in stopped.stderr
+    monkeypatch.undo()
+    assert command("train", "--resume", out).exit_code == 0
+
+
+def test_of_several_processes_only_the_first_speaks(
+    command: Command, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    assert command("train", "--resume", run).stdout == ""

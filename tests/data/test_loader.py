@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -65,6 +67,17 @@ def test_error_in_a_worker_arrives_whole(folder: Path) -> None:
     (folder / "train/images/3.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"3\.png: no image; expected a JPEG"):
         list(several.epoch(0))
+
+
+def test_a_lost_worker_is_replaced_and_no_batch_is(folder: Path) -> None:
+    expected = list(loader(folder).epoch(0))
+    several = loader(folder, workers=1)
+    batches = several.epoch(0)
+    found = [next(batches)]
+    for worker in several._loader._iterator._workers:
+        os.kill(worker.pid, signal.SIGKILL)
+    assert same([*found, *batches], expected)
+    assert same(several.epoch(0), expected)
 
 
 def test_epochs_differ_and_repeat_exactly(folder: Path) -> None:

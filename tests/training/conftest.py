@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from perpixel.training import TrainConfig
+from perpixel.checkpoint import read_checkpoint
+from perpixel.training import TrainConfig, files
+from perpixel.training.state_file import read_state
 
 CLASSES = "classes: [ground, {name: box, color: [200, 30, 30]}]\nignore_index: 255\n"
 
@@ -51,3 +53,30 @@ def quick(boxes: Path, tmp_path: Path) -> TrainConfig:
         precision="fp32",
         workers=0,
     )
+
+
+def outcome(folder: Path) -> dict[str, object]:
+    """All that a run's result is: its metrics, its model's and its state's tensors, bit for bit.
+
+    Without what a clock says.
+    """
+    clocks = ("seconds", "images_per_second")
+    metrics = [
+        {name: value for name, value in entry.items() if name not in clocks}
+        for entry in files.read_metrics(folder)
+    ]
+    state = read_state(folder)
+    model = read_checkpoint(folder / files.MODEL)
+    assert model.provenance["validation"] in [entry["validation"] for entry in metrics]
+    return {
+        "metrics": metrics,
+        "model": {name: bits(value) for name, value in model.weights.items()},
+        "state": {name: bits(value) for name, value in state.tensors.items()},
+        "step": (state.facts["step"], state.facts["epoch"], state.facts["batch"]),
+        "best": state.facts["best_counts"],
+    }
+
+
+def bits(tensor: torch.Tensor) -> bytes:
+    """A tensor's memory."""
+    return bytes(tensor.contiguous().view(-1).view(torch.uint8).numpy())

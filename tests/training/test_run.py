@@ -14,7 +14,7 @@ import torch
 from perpixel.checkpoint import read_checkpoint
 from perpixel.data.layouts import open_dataset
 from perpixel.data.loader import Batch
-from perpixel.errors import ConfigError, DataError
+from perpixel.errors import ConfigError, DataError, Stopped
 from perpixel.inference.evaluation import evaluate
 from perpixel.inference.predictor import load
 from perpixel.metrics import Scores
@@ -27,8 +27,10 @@ from perpixel.training import (
     loop,
     resume,
     run,
+    state_file,
     train,
 )
+from training.conftest import outcome
 
 
 class Watcher(Silence):
@@ -55,7 +57,8 @@ def test_a_run_leaves_its_folder_and_the_best_model_reproduces_its_score(
     watcher = Watcher()
     result = train(quick, watcher)
     names = {path.name for path in quick.out.iterdir()}
-    assert names == {files.CONFIG, files.METRICS, files.MODEL, files.STATE, files.CURVES}
+    states = {files.STATE, state_file.PREVIOUS}
+    assert names == {files.CONFIG, files.METRICS, files.MODEL, files.CURVES} | states
     assert [report.step for report in watcher.steps] == [1, 2, 3, 4]
     entries = files.read_metrics(quick.out)
     assert [entry["epoch"] for entry in entries] == [1, 2]
@@ -98,7 +101,8 @@ def test_a_resumed_run_ends_where_an_undisturbed_one_does(
         def epoch(self, report: EpochReport) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
-    train(halved, Stop())
+    with pytest.raises(Stopped):
+        train(halved, Stop())
     assert len(files.read_metrics(halved.out)) == 1
     resumed = resume(halved.out)
     first, second = read_checkpoint(whole.model), read_checkpoint(resumed.model)
@@ -108,20 +112,46 @@ def test_a_resumed_run_ends_where_an_undisturbed_one_does(
     assert resumed.scores.mean_iou == whole.scores.mean_iou
 
 
-def test_ctrl_c_in_the_middle_of_an_epoch_leaves_a_scored_model_and_a_state(
-    quick: TrainConfig,
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_an_epoch_saves_and_a_resumed_run_ends_the_same(
+    quick: TrainConfig, number: signal.Signals
 ) -> None:
     class Stop(Watcher):
         def step(self, report: StepReport) -> None:
-            if report.step == 1:
-                os.kill(os.getpid(), signal.SIGINT)
+            super().step(report)
+            if report.step == 3:
+                os.kill(os.getpid(), number)
 
     watcher = Stop()
-    result = train(quick, watcher)
-    assert load(result.model).labels.names == ("ground", "box")
-    assert "--resume" in watcher.lines[-1]
-    assert resume(quick.out).scores.mean_iou >= result.scores.mean_iou
-    assert [entry["step"] for entry in files.read_metrics(quick.out)] == [1, 2, 4]
+    with pytest.raises(Stopped, match=r"after step 3; go on with `perpixel train --resume") as stop:
+        train(quick, watcher)
+    assert stop.value.signal == number
+    # At once: without the steps and the validation that were left of the epoch.
+    assert [report.step for report in watcher.steps] == [1, 2, 3]
+    assert len(watcher.epochs) == 1
+    resumed = Watcher()
+    resume(quick.out, resumed)
+    assert [report.step for report in resumed.steps] == [4]
+    whole = quick.model_copy(update={"out": quick.out.with_name("whole")})
+    train(whole)
+    assert outcome(quick.out) == outcome(whole.out)
+
+
+def test_a_signal_during_a_validation_leaves_only_that_to_be_done(quick: TrainConfig) -> None:
+    class Stop(Watcher):
+        def validating(self, done: int, total: int) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped):
+        train(quick, Stop())
+    assert files.read_metrics(quick.out) == []
+    resumed = Watcher()
+    resume(quick.out, resumed)
+    assert [report.step for report in resumed.steps] == [3, 4]
+    assert [report.step for report in resumed.epochs] == [2, 4]
+    whole = quick.model_copy(update={"out": quick.out.with_name("whole")})
+    train(whole)
+    assert outcome(quick.out) == outcome(whole.out)
 
 
 class Clock:
@@ -138,12 +168,13 @@ class Clock:
 def test_a_budget_is_spent_and_the_rate_is_decayed_at_its_end(
     quick: TrainConfig, monkeypatch: pytest.MonkeyPatch, slower: float
 ) -> None:
-    clock, step, validate = Clock(), loop.Run._step, loop.evaluate
+    clock, step, validate = Clock(), loop.Run._step, loop.shared_scores
     budget = quick.model_copy(update={"epochs": None, "minutes": 1.0})
 
-    def timed_step(self: loop.Run, batch: Batch) -> None:
-        step(self, batch)
+    def timed_step(self: loop.Run, batch: Batch) -> bool:
+        asked = step(self, batch)
         clock.now += 1.0 * (slower if clock.now > 1030.0 else 1.0)
+        return asked
 
     def timed_validation(*args: Any, **settings: Any) -> Scores:
         clock.now += 0.5
@@ -152,7 +183,7 @@ def test_a_budget_is_spent_and_the_rate_is_decayed_at_its_end(
     for module in (loop, run):
         monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(loop.Run, "_step", timed_step)
-    monkeypatch.setattr(loop, "evaluate", timed_validation)
+    monkeypatch.setattr(loop, "shared_scores", timed_validation)
     watcher = Watcher()
     train(budget, watcher)
     assert watcher.steps[-1].step == watcher.steps[-1].total_steps
@@ -215,8 +246,9 @@ def test_a_folder_without_a_state_cannot_be_resumed(tmp_path: Path, make: bool) 
 
 def test_a_cut_state_is_named_and_not_trained_over(quick: TrainConfig) -> None:
     train(quick.model_copy(update={"epochs": 1}))
-    state = quick.out / files.STATE
-    state.write_bytes(state.read_bytes()[:-100])
+    for name in (files.STATE, state_file.PREVIOUS):
+        state = quick.out / name
+        state.write_bytes(state.read_bytes()[:-100])
     before = {path.name: path.read_bytes() for path in quick.out.iterdir()}
     with pytest.raises(ConfigError, match="no whole state"):
         resume(quick.out)

@@ -1,6 +1,7 @@
 """The command itself: its subcommands, and what becomes of errors.
 
-Exit status 0: done. 1: some images failed, the others are done. 2: wrong input. 130: Ctrl-C.
+Exit status 0: done. 1: some images failed, the others are done. 2: wrong input. 130: Ctrl-C. 143:
+SIGTERM in a training, whose state is saved.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from perpixel.cli.inspect import inspect
 from perpixel.cli.plan import plan
 from perpixel.cli.predict import predict
 from perpixel.cli.report import report
+from perpixel.cli.runs import runs
 from perpixel.cli.scales import ManyScales
 from perpixel.cli.train import train
-from perpixel.errors import PerpixelError
+from perpixel.errors import PerpixelError, Stopped
 
 WRONG_INPUT, INTERRUPTED = 2, 130
 
@@ -40,6 +42,9 @@ class _Perpixel(TyperGroup):
         except PerpixelError as error:
             fail(str(error))
             raise typer.Exit(WRONG_INPUT) from None
+        except Stopped as stopped:
+            fail(str(stopped))
+            raise typer.Exit(128 + stopped.signal) from None
         except KeyboardInterrupt:
             fail("Interrupted.")
             raise typer.Exit(INTERRUPTED) from None
@@ -61,6 +66,7 @@ app.command()(inspect)
 app.command()(bench)
 app.command()(report)
 app.command()(compare)
+app.command()(runs)
 app.command()(demo)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +22,7 @@ NETWORKS = (
     "fcn_resnet50, fcn_resnet101, deeplabv3_resnet50, deeplabv3_resnet101, "
     "deeplabv3_mobilenet_v3_large"
 )
+FREE = {"workers", "save_minutes"}
 DEFAULTS = {
     "network": "fcn4s",
     "weights": "pretrained",
@@ -29,6 +32,13 @@ DEFAULTS = {
     "seed": "0",
     "workers": "1",
     "precision": "auto",
+    "accumulate": "1",
+    "batch_norm": "auto",
+    "on_nan": "stop",
+    "save_minutes": "5.0",
+    "recompute": "False",
+    "compile": "False",
+    "tracker": "auto",
     "class_weights": "inverse-log",
     "loss": "mean",
     "normalisation": "auto",
@@ -142,9 +152,41 @@ def train(
         int | None, _option("workers", "Processes that load images; no result depends on it.")
     ] = None,
     precision: Annotated[
-        Literal["auto", "fp32", "bf16"] | None,
-        _option("precision", "auto measures which is faster here."),
+        Literal["auto", "fp32", "bf16", "fp16"] | None,
+        _option("precision", "auto measures whether bf16 is faster here; fp16 is scaled."),
     ] = None,
+    clip: Annotated[
+        float | None, _option("clip", "Largest norm of a step's gradient; by default any.")
+    ] = None,
+    accumulate: Annotated[
+        int | None,
+        _option("accumulate", "Parts that a batch goes through the network in: saves memory."),
+    ] = None,
+    batch_norm: Annotated[
+        Literal["auto", "own", "synchronised", "frozen"] | None,
+        _option("batch_norm", "Whose statistics batch norms use with several processes."),
+    ] = None,
+    recompute: Annotated[
+        bool | None,
+        _option("recompute", "Compute activations again instead of keeping them: saves memory."),
+    ] = None,
+    compile: Annotated[
+        bool | None, _option("compile", "Let torch.compile make one program of the network.")
+    ] = None,
+    on_nan: Annotated[
+        Literal["stop", "skip"] | None,
+        _option("on_nan", "What to do with a batch whose loss is no number."),
+    ] = None,
+    save_minutes: Annotated[
+        float | None, _option("save_minutes", "How often the state is saved within a pass.")
+    ] = None,
+    tracker: Annotated[
+        Literal["auto", "none", "tensorboard", "mlflow", "wandb"] | None,
+        _option("tracker", "Where curves also go; auto is TensorBoard, where it is installed."),
+    ] = None,
+    auto_resume: Annotated[
+        bool, _option("auto_resume", "Go on with the run in --out if there is one, else begin it.")
+    ] = False,
     init_from: Annotated[
         Path | None, _option("init_from", "A model to copy every weight from that fits.")
     ] = None,
@@ -188,22 +230,24 @@ def train(
     """Train a network on a folder of images and masks.
 
     Leaves the model that is best on the validation split in
-    RUN/model.safetensors, and its curves beside it. Ctrl-C ends the run
-    cleanly; --resume goes on with it.
+    RUN/model.safetensors, and its curves beside it. Whatever ends the run
+    before that, Ctrl-C or a lost machine: --resume goes on with it.
 
     Example: perpixel train photographs --out runs/a --minutes 45
     """
+    apart = ("data", "out", "resume", "config_file", "auto_resume")
     given = {
         name: value
         for name, value in locals().items()
-        if value is not None and name not in ("data", "out", "resume", "config_file")
+        if value is not None and name not in (*apart, "apart")
     }
     if resume is not None:
-        if (data, out, config_file) != (None, None, None) or given:
+        if (data, out, config_file) != (None, None, None) or auto_resume or given.keys() - FREE:
             raise ConfigError(
                 "--resume",
                 found="other settings beside it",
-                expected="the run folder alone, whose config.yaml holds the settings",
+                expected="the run folder, whose config.yaml holds the settings; beside it at most "
+                "--workers and --save-minutes",
                 mend=f"Run `perpixel train --resume {resume}`",
             )
     elif data is None or out is None:
@@ -218,15 +262,18 @@ def train(
     from perpixel import training
     from perpixel.cli.progress import TrainingDisplay
 
-    with TrainingDisplay() as display:
+    # Of several processes that torchrun started the first one speaks.
+    speaks = os.environ.get("RANK", "0") == "0"
+    with TrainingDisplay() if speaks else nullcontext(training.Silence()) as display:
         if resume is not None:
-            result = training.resume(resume, display)
+            result = training.resume(resume, display, **given)
         else:
             recipe = {} if config_file is None else training.read_settings(config_file)
             settings = _merged(recipe, {"data": data, "out": out, **_settings(given)})
             config = training.TrainConfig.of(**settings)
-            result = training.train(config, display)
-    OUT.print(f"best mean IoU {result.scores.mean_iou:.4f}: {result.model}", soft_wrap=True)
+            result = training.train(config, display, auto_resume=auto_resume)
+    if speaks:
+        OUT.print(f"best mean IoU {result.scores.mean_iou:.4f}: {result.model}", soft_wrap=True)
 
 
 def _settings(given: dict[str, Any]) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from perpixel.data.augment import Augmentation, augment
 from perpixel.data.balance import Balance, pixel_of
 from perpixel.data.dataset import Pair
+from perpixel.data.order import Key, Order, random_draws
 from perpixel.data.sample import Sample, read_sample
 from perpixel.errors import DataError, PerpixelError
 from perpixel.labels import LabelSpace
@@ -24,16 +26,8 @@ from perpixel.preprocessing import Preprocessing
 # Decoded images are kept, in each loading process, up to so many bytes: decoding takes four times
 # as long as augmentation.
 KEPT_BYTES = 1 << 29
-
-
-class Key(NamedTuple):
-    """A training sample: its epoch, its image, the place of its draws, and a class to crop around
-    (-1: none)."""
-
-    epoch: int
-    image: int
-    place: int
-    focus: int = -1
+# Loading processes that are lost so often without a batch between are lost for a reason.
+MOST_LOST = 3
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,7 @@ class TrainingSamples(Dataset[Sample | PerpixelError]):
             return error
         if sample.mask is None:
             return _unlabelled(pair)
-        rng = _rng(self.seed, key.epoch, key.place)
+        rng = random_draws(self.seed, key.epoch, key.place)
         image, mask = augment(
             image,
             sample.mask,
@@ -141,7 +135,8 @@ class TrainingSamples(Dataset[Sample | PerpixelError]):
 
 
 class TrainingLoader:
-    """The batches of every epoch of a run. Loading processes start once and live with it."""
+    """The batches of every epoch of a run. Loading processes start once and live with it; where
+    one is lost, all are started anew."""
 
     def __init__(
         self,
@@ -149,18 +144,12 @@ class TrainingLoader:
         batch_size: int,
         workers: int,
         balance: Balance | None = None,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
-        self._plan = _Plan(len(samples), batch_size, samples.seed, balance)
-        self._loader: DataLoader[Sample | PerpixelError] = DataLoader(
-            samples,
-            batch_sampler=self._plan,
-            collate_fn=samples.collate,
-            num_workers=workers,
-            # A fork of a process whose OpenMP threads run would be killed in its first kernel.
-            multiprocessing_context="forkserver" if workers else None,
-            persistent_workers=workers > 0,
-            worker_init_fn=_single_threaded if workers else None,
-        )
+        self._samples = samples
+        self._workers = workers
+        self._plan = Order(len(samples), batch_size, samples.seed, balance, share)
+        self._loader = self._started()
 
     @property
     def batches(self) -> int:
@@ -173,17 +162,70 @@ class TrainingLoader:
         Raises:
             DataError: a file cannot be decoded, or image and mask do not fit.
             ModelError: an image has other bands than the network takes.
+            RuntimeError: loading processes are lost again and again.
         """
-        self._plan.epoch, self._plan.start = epoch, start
-        for batch in self._loader:
-            if isinstance(batch, PerpixelError):
-                try:
-                    raise batch
-                finally:
-                    # Else the error's traceback holds this frame, this frame the error, and the
-                    # loading processes outlive the loader until a garbage collection.
-                    del batch
+        lost = 0
+        while start < self.batches:
+            self._plan.epoch, self._plan.start = epoch, start
+            try:
+                for batch in self._loaded():
+                    if isinstance(batch, PerpixelError):
+                        try:
+                            raise batch
+                        finally:
+                            # Else the error's traceback holds this frame, this frame the error, and
+                            # the loading processes outlive the loader until a garbage collection.
+                            del batch
+                    start, lost = start + 1, 0
+                    yield batch
+            except _LoadersLostError:
+                lost += 1
+                if lost > MOST_LOST:
+                    raise
+                self._loader = self._started()
+
+    def _loaded(self) -> Iterator[Batch | PerpixelError]:
+        """The batches from the plan's start on.
+
+        Raises:
+            _LoadersLostError: a loading process was killed.
+        """
+        batches = iter(self._loader)
+        if self._workers and threading.current_thread() is threading.main_thread():
+            # Torch's handler would raise in the middle of whatever step runs when a process dies.
+            # Without it, the next batch that is asked for finds out.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except (OSError, EOFError) as error:
+                # What a process has sent can no longer be fetched from it.
+                if not self._workers:
+                    raise
+                raise _LoadersLostError(str(error)) from None
+            except RuntimeError as error:
+                if "DataLoader worker" not in str(error):
+                    raise
+                raise _LoadersLostError(str(error)) from None
             yield batch
+
+    def _started(self) -> DataLoader[Sample | PerpixelError]:
+        return DataLoader(
+            self._samples,
+            batch_sampler=self._plan,
+            collate_fn=self._samples.collate,
+            num_workers=self._workers,
+            # A fork of a process whose OpenMP threads run would be killed in its first kernel.
+            multiprocessing_context="forkserver" if self._workers else None,
+            persistent_workers=self._workers > 0,
+            worker_init_fn=_prepare_worker if self._workers else None,
+        )
+
+
+class _LoadersLostError(RuntimeError):
+    """A loading process was killed, by the system where memory is short."""
 
 
 def training_loader(
@@ -196,6 +238,7 @@ def training_loader(
     seed: int,
     workers: int,
     balance: Balance | None = None,
+    share: tuple[int, int] = (0, 1),
 ) -> TrainingLoader:
     """The training batches of some pairs, shuffled anew in each epoch.
 
@@ -212,6 +255,7 @@ def training_loader(
         seed: order and variation follow from it and the epoch.
         workers: loading processes; 0 loads in the calling one.
         balance: says which samples are drawn by class, of these pairs, instead of in turn.
+        share: (k, n): of the samples of each batch those at k, k + n, k + 2n …
 
     Raises:
         DataError: there are no pairs, or one has no mask.
@@ -223,46 +267,7 @@ def training_loader(
         if pair.mask is None:
             raise _unlabelled(pair)
     samples = TrainingSamples(pairs, labels, augmentation, preprocessing, seed)
-    return TrainingLoader(samples, batch_size, workers, balance)
-
-
-class _Plan:
-    """The batch sampler: which samples form which batch of the epoch that is set."""
-
-    def __init__(
-        self, samples: int, batch_size: int, seed: int, balance: Balance | None = None
-    ) -> None:
-        self.samples = samples
-        self.batch_size = min(batch_size, samples)
-        self.seed = seed
-        self.balance = balance
-        self.epoch = 0
-        self.start = 0
-
-    @property
-    def batches(self) -> int:
-        return -(-self.samples // self.batch_size)
-
-    def __len__(self) -> int:
-        return self.batches - self.start
-
-    def __iter__(self) -> Iterator[list[Key]]:
-        order = _rng(self.seed, self.epoch).permutation(self.samples)
-        keys = [Key(self.epoch, int(index), 1 + int(index)) for index in order]
-        if self.balance is not None:
-            # The epoch's place 0 is no sample's, nor are those beyond the samples.
-            drawn = self.balance.draw(self.samples, _rng(self.seed, self.epoch, 0))
-            for slot, (index, focus) in enumerate(zip(*drawn, strict=True)):
-                if focus >= 0:
-                    place = 1 + self.samples + slot
-                    keys[slot] = Key(self.epoch, int(index), place, int(focus))
-        keys += keys
-        for batch in range(self.start, self.batches):
-            yield keys[batch * self.batch_size : (batch + 1) * self.batch_size]
-
-
-def _rng(seed: int, *place: int) -> np.random.Generator:
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place))
+    return TrainingLoader(samples, batch_size, workers, balance, share)
 
 
 def _in_type(
@@ -276,6 +281,10 @@ def _unlabelled(pair: Pair) -> DataError:
     return DataError(pair.image, found="a training image without a mask", mend=mend)
 
 
-def _single_threaded(_: int) -> None:
+def _prepare_worker(_: int) -> None:
     # Torch does the same for itself; a loading process is one of several.
     cv2.setNumThreads(1)
+    # Terminals and schedulers signal all processes at once; the training process decides when this
+    # one has loaded enough, and it ends by itself when that one is gone.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -17,6 +17,8 @@ from perpixel.preprocessing import Preprocessing
 from perpixel.training.class_weights import ClassWeights
 from perpixel.training.network_options import NetworkOptions, one_line
 
+# Settings that no result depends on: they may change in the middle of a run.
+FREE = ("data", "out", "workers", "save_minutes", "tracker")
 LEARNING_RATE = {"adamw": 1e-3, "sgd": 1e-2}
 WEIGHT_DECAY = {"adamw": 1e-2, "sgd": 5e-4}
 
@@ -66,7 +68,21 @@ class TrainConfig(NetworkOptions):
             image that has it, and a crop around one of its pixels. 0: none.
         ema: decay of the averaged weights for each step; 0 turns averaging off.
         augmentation: how training images are varied; its crop None means a crop from the data.
-        precision: "auto" measures whether bf16 is faster on this machine.
+        precision: "auto" measures whether bf16 is faster on this machine; fp16 has its gradients
+            scaled.
+        clip: the largest norm of a step's gradient; None: any.
+        accumulate: a step's batch goes through the network in so many parts, whose gradients add
+            up to the whole batch's. More than one saves memory; more are taken where it runs out.
+        batch_norm: batch norms use a process's "own" statistics, "synchronised" ones of all
+            processes, or are "frozen"; "auto": synchronised where a process has few images.
+        recompute: keep what goes into each sequence of layers, and compute what is inside again in
+            the backward pass: less memory, about a third more time.
+        compile: let torch.compile make one program of the network.
+        on_nan: what becomes of a batch whose loss or gradient is no number: "stop" the run, or
+            "skip" the batch.
+        save_minutes: how often the state is saved, beside each epoch's end.
+        tracker: where each epoch's figures are also told; "auto": TensorBoard, where it is
+            installed.
         workers: processes that load images; 0 loads in the training process.
         seed: every random draw follows from it.
     """
@@ -102,7 +118,15 @@ class TrainConfig(NetworkOptions):
     balance: float = Field(default=0.0, ge=0, le=1)
     ema: float = Field(default=0.998, ge=0, lt=1)
     augmentation: Augmentation = Augmentation()
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    clip: float | None = Field(default=None, gt=0)
+    accumulate: int = Field(default=1, ge=1)
+    batch_norm: Literal["auto", "own", "synchronised", "frozen"] = "auto"
+    recompute: bool = False
+    compile: bool = False
+    on_nan: Literal["stop", "skip"] = "stop"
+    save_minutes: float = Field(default=5.0, ge=0)
+    tracker: Literal["auto", "none", "tensorboard", "mlflow", "wandb"] = "auto"
     workers: int = Field(default=1, ge=0)
     seed: int = Field(default=0, ge=0)
 
@@ -112,6 +136,8 @@ class TrainConfig(NetworkOptions):
             raise ValueError("epochs and minutes exclude each other: give one of them")
         if self.whole_images and (self.batch_size != 1 or self.augmentation.crop is not None):
             raise ValueError("whole_images go with batch_size 1 and without a crop")
+        if "batch_size" in self.model_fields_set and self.accumulate > self.batch_size:
+            raise ValueError(f"a batch of {self.batch_size} has no {self.accumulate} parts")
         if self.dice > 0 and self.loss == "sum":
             raise ValueError("dice goes with loss mean: beside a sum over pixels it is nothing")
         return self

@@ -1,25 +1,27 @@
-"""The files of a run folder: written beside and renamed, so that none is ever half there."""
+"""The files of a run folder, and what is in them."""
 
 from __future__ import annotations
 
+import io
 import json
+import math
 from pathlib import Path
 from typing import Any
 
-import torch
 from matplotlib.figure import Figure
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_bytes
 
-from perpixel.checkpoint import write_whole
+from perpixel.checkpoint import Checkpoint, serialised
 from perpixel.errors import ConfigError, OutputError
+from perpixel.inference.predictor import Model
+from perpixel.metrics import Scores
+from perpixel.networks import NetworkConfig
+from perpixel.training.report import EpochReport
+from perpixel.training.state_file import STATE as STATE
 
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
 MODEL = "model.safetensors"
-STATE = "state.safetensors"
 CURVES = "curves.png"
-_STATE_KEY = "perpixel_state"
 
 
 def new_run_folder(folder: Path) -> None:
@@ -45,50 +47,43 @@ def new_run_folder(folder: Path) -> None:
         ) from None
 
 
-def write_state(folder: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
-    """Write the state that a run goes on from: tensors, and everything else as JSON in the header.
+def metrics_entry(report: EpochReport, skipped: int) -> dict[str, Any]:
+    """The entry of an epoch in `metrics.jsonl`.
 
-    Raises:
-        OutputError: it cannot be written; the state before stays.
+    Args:
+        report: the epoch.
+        skipped: batches that were left out so far.
     """
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_whole(folder / STATE, to_bytes(whole, metadata={_STATE_KEY: json.dumps(facts)}))
+    return {
+        "epoch": report.epoch,
+        "step": report.step,
+        "seconds": round(report.seconds, 2),
+        "loss": None if math.isnan(report.loss) else report.loss,
+        "learning_rate": report.learning_rate,
+        "images_per_second": round(report.images_per_second, 2),
+        "skipped": skipped,
+        "validation": report.scores.as_json(),
+    }
 
 
-def read_state(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Read what `write_state` wrote.
-
-    Raises:
-        ConfigError: there is no state in the folder, or it is damaged.
-    """
-    path = folder / STATE
-    mend = "Give the folder of a run that has finished at least one epoch, or start a new run"
-    if not path.is_file():
-        found = "no such folder" if not folder.is_dir() else f"no {STATE} in this folder"
-        raise ConfigError(folder, found=found, expected="a run to resume", mend=mend)
-    try:
-        with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})[_STATE_KEY])
-            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
-    except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
-        found = f"is no whole state ({' '.join(str(error).split())})"
-        raise ConfigError(path, found=found, mend=mend) from None
+def metrics_bytes(entries: list[dict[str, Any]]) -> bytes:
+    """The content of `metrics.jsonl`."""
+    return "".join(json.dumps(entry) + "\n" for entry in entries).encode()
 
 
-def append_metrics(folder: Path, entry: dict[str, Any]) -> None:
-    """Add one epoch to `metrics.jsonl`.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    path = folder / METRICS
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-    except OSError as error:
-        raise OutputError(
-            path, found=f"cannot be written ({error.strerror})", mend="Free space and resume"
-        ) from None
+def model_bytes(
+    network: NetworkConfig, model: Model, scores: Scores, provenance: dict[str, Any]
+) -> bytes:
+    """The content of `model.safetensors`: the model, with its scores in the provenance."""
+    return serialised(
+        Checkpoint(
+            network=network,
+            labels=model.labels,
+            preprocessing=model.preprocessing,
+            provenance={**provenance, "validation": scores.as_json()},
+            weights=model.network.state_dict(),
+        )
+    )
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
@@ -99,28 +94,11 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def keep_metrics_until(folder: Path, step: int) -> None:
-    """Drop the epochs after `step`, which a resumed run is about to repeat."""
-    kept = [entry for entry in read_metrics(folder) if entry["step"] <= step]
-    text = "".join(json.dumps(entry) + "\n" for entry in kept)
-    write_whole(folder / METRICS, text.encode())
-
-
-def draw_curves(folder: Path) -> None:
-    """Draw `curves.png` from `metrics.jsonl`: loss, validation scores and learning rate."""
-    entries = read_metrics(folder)
-    if not entries:
-        return
-    figure = curves(entries, (9.0, 6.0))
-    partial = folder / f".{CURVES}.partial"
-    try:
-        figure.savefig(partial, format="png", dpi=110)
-        partial.replace(folder / CURVES)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(
-            folder / CURVES, found=f"cannot be written ({error.strerror})", mend="Free space"
-        ) from None
+def curves_bytes(entries: list[dict[str, Any]]) -> bytes:
+    """The content of `curves.png`: loss, validation scores and learning rate."""
+    content = io.BytesIO()
+    curves(entries, (9.0, 6.0)).savefig(content, format="png", dpi=110)
+    return content.getvalue()
 
 
 def curves(entries: list[dict[str, Any]], size: tuple[float, float]) -> Figure:
@@ -148,7 +126,8 @@ def curves(entries: list[dict[str, Any]], size: tuple[float, float]) -> Figure:
     score_axes.set_ylabel("validation score")
     score_axes.grid(alpha=0.3)
     score_axes.legend(loc="lower right")
-    loss_axes.plot(epochs, [entry["loss"] for entry in entries], "k-", label="training loss")
+    losses = [math.nan if entry["loss"] is None else entry["loss"] for entry in entries]
+    loss_axes.plot(epochs, losses, "k-", label="training loss")
     loss_axes.set_ylabel("training loss")
     loss_axes.set_xlabel("epoch")
     loss_axes.grid(alpha=0.3)

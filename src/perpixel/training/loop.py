@@ -1,139 +1,237 @@
 """The loop: steps, epochs and validations of one run, from a first or a resumed step to the last.
 
-What a run is made of is put together in `run.py`; here it only runs.
+What a run is made of is put together in `assembly.py`; here it only runs.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.accelerator import Accelerator
-from torch import nn
 
 from perpixel.data.dataset import Pair
 from perpixel.data.loader import Batch, TrainingLoader
-from perpixel.inference.evaluation import evaluate
+from perpixel.errors import Stopped, TrainingError
 from perpixel.inference.predictor import Model
 from perpixel.metrics import Scores
 from perpixel.networks import NetworkConfig
 from perpixel.training import files
 from perpixel.training.averaging import WeightAverage
+from perpixel.training.batch_norm import BatchNorms, to_training
+from perpixel.training.budget import Budget
 from perpixel.training.config import TrainConfig
 from perpixel.training.interrupt import Interrupt
-from perpixel.training.objective import Objective
-from perpixel.training.precision import Precision, autocast
+from perpixel.training.keeping import Keeper
+from perpixel.training.processes import Processes
 from perpixel.training.report import EpochReport, Listener, StepReport
-from perpixel.training.schedule import factor, steps_that_fit
-from perpixel.training.state import Progress, pack, save_best
+from perpixel.training.schedule import factor
+from perpixel.training.state import Progress, pack
+from perpixel.training.state_file import state_bytes
+from perpixel.training.step import Outcome, Stepper, is_out_of_memory
+from perpixel.training.trackers import Tracker
+from perpixel.training.validation import shared_scores
 
-# A wall-clock budget is measured over this share of it, and at least this many steps.
-MEASURED_SHARE = 0.03
-MEASURED_STEPS = 8
-# Between epochs a budgeted run is planned anew when it would miss its end by more than this.
-TOLERANCE = 0.01
+# With a disk that cannot be written, a state is tried again after so many seconds.
+RETRY_SECONDS = 30.0
+# After so many batches in a row without a number the network itself is broken.
+MOST_SKIPPED = 50
 
 
 @dataclass
 class Run:
-    """Everything a run needs, put together by `run.py`."""
+    """Everything a run needs, put together by `assembly.py`."""
 
     config: TrainConfig
-    folder: Path
-    accelerator: Accelerator
-    network: nn.Module
+    processes: Processes
+    stepper: Stepper
+    batch_norms: BatchNorms
     average: WeightAverage
-    optimizer: torch.optim.Optimizer
     loader: TrainingLoader
     validation: tuple[Pair, ...]
     network_config: NetworkConfig
     model: Model
-    objective: Objective
-    precision: Precision
+    keeper: Keeper
+    budget: Budget | None
     progress: Progress
     listener: Listener
+    tracker: Tracker | None
     begun: float
     provenance: dict[str, Any]
-    _losses: list[torch.Tensor] = field(default_factory=list)
-
-    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        """The objective of a batch."""
-        device = self.accelerator.device
-        images = self.model.preprocessing(batch.images.to(device, non_blocking=True))
-        score_map = network(images.contiguous(memory_format=torch.channels_last))
-        return self.objective(score_map, batch.masks.to(device, non_blocking=True))
+    facts: dict[str, Any]
+    _interrupt: Interrupt = field(default_factory=Interrupt)
+    _saved: float = 0.0
+    _in_a_row: int = 0
 
     def go(self) -> Scores:
-        """Train to the end, or to the end of the step in which Ctrl-C came.
+        """Train to the end.
 
         Returns:
             the best validation scores.
+
+        Raises:
+            Stopped: Ctrl-C or SIGTERM came; the state is saved.
+            TrainingError: the loss is no number, or a step does not fit into memory.
+            OutputError: the end has come, and something could not be written.
         """
-        with Interrupt() as interrupt:
-            while not self._finished() and not interrupt.asked:
-                self._epoch(interrupt)
-        if interrupt.asked:
-            self.listener.line(f"stopped; go on with `perpixel train --resume {self.folder}`")
-        assert self.progress.best_scores is not None
-        return self.progress.best_scores
+        progress = self.progress
+        with self._interrupt:
+            if progress.step == 0:
+                self.save()
+            self._saved = time.perf_counter()
+            while not progress.finished or progress.unscored:
+                self._epoch()
+            self.keeper.finish()
+            if self.tracker is not None:
+                self.tracker.finish()
+        assert progress.best_scores is not None
+        return progress.best_scores
 
-    def _finished(self) -> bool:
-        total = self.progress.plan.total
-        return total is not None and self.progress.step >= total
+    def save(self) -> bool:
+        """Write the state; whether that was possible."""
+        self.progress.seconds = time.perf_counter() - self.begun
+        self._saved = time.perf_counter()
+        if not self.processes.main:
+            return True
+        tensors = pack(self.stepper.own, self.average.network, self.stepper.optimizer)
+        facts = {
+            **self.facts,
+            **self.progress.as_json(),
+            "precision": self.stepper.precision,
+            "scaler": self.stepper.scaler.state_dict(),
+        }
+        return self.keeper.state(state_bytes(tensors, facts))
 
-    def _epoch(self, interrupt: Interrupt) -> None:
+    def _epoch(self) -> None:
         progress, begun = self.progress, time.perf_counter()
-        first_step = progress.step
-        self.network.train()
-        self._losses = []
-        times: list[float] = []
-        for batch in self.loader.epoch(progress.epoch, start=progress.batch):
-            self._step(batch)
+        first_step, whole = progress.step, progress.batch == 0
+        to_training(self.stepper.own, self.batch_norms)
+        before = begun
+        # Without a step to do, a run was stopped in a validation, and only that is left.
+        batches = () if progress.finished else self.loader.epoch(progress.epoch, progress.batch)
+        for batch in batches:
+            asked = self._step(batch)
             now = time.perf_counter()
-            times.append(now - begun - sum(times))
-            self._measure_budget(times)
+            self._fix_budget(now - before)
+            before = now
             self._report_step(now - begun, progress.step - first_step)
-            if self._finished() or interrupt.asked:
+            # Several processes stop after the same step: the one at whose start it was said.
+            if asked or (self.processes.world == 1 and self._interrupt.asked):
+                self._stop()
+            if self._due():
+                self.save()
+            if progress.finished:
                 break
-        rate = (progress.step - first_step) * self.config.batch_size / (time.perf_counter() - begun)
-        if progress.batch >= self.loader.batches:
-            progress.epoch, progress.batch = progress.epoch + 1, 0
         training_seconds = time.perf_counter() - begun
-        self._validate(rate)
-        if self.config.minutes is not None and progress.plan.total is not None:
-            step_seconds = training_seconds / max(progress.step - first_step, 1)
-            self._replan(step_seconds, time.perf_counter() - begun - training_seconds)
-        self._save()
+        steps = progress.step - first_step
+        self._validate(steps * self.config.batch_size / max(training_seconds, 1e-9))
+        if self.budget is not None and steps and whole:
+            epoch_end = time.perf_counter() - begun - training_seconds
+            self._check_budget(training_seconds / steps, epoch_end)
+        self.save()
 
-    def _step(self, batch: Batch) -> None:
+    def _step(self, batch: Batch) -> bool:
+        """One step; whether the run was asked to stop."""
         progress, config = self.progress, self.config
-        # Dropout draws from (seed, step), whatever came before: a resumed run draws the same.
-        torch.manual_seed((config.seed << 32) + progress.step)
-        if progress.plan.total is None and config.minutes is not None:
-            elapsed = time.perf_counter() - self.begun
-            progress.plan.anchor_progress = elapsed / (60 * config.minutes)
+        if progress.plan.total is None:
+            progress.plan.anchor_progress = self.processes.from_main(
+                lambda: (time.perf_counter() - self.begun) / (60 * (config.minutes or 1.0))
+            )
         rate = config.peak_learning_rate * factor(
             config.schedule, progress.plan.progress(progress.step), config.warmup
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["rate"]
-        with autocast(self.precision, self.accelerator.device):
-            loss = self.loss(self.network, batch)
-        self.accelerator.backward(loss)  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        outcome = self._gradient(batch)
         progress.step += 1
         progress.batch += 1
         progress.learning_rate = rate
-        self.average.update(progress.step)
-        self._losses.append(loss.detach())
+        if outcome.sound:
+            self._in_a_row = 0
+            self.stepper.update(rate)
+            self.average.update(progress.step)
+            progress.loss_sum += outcome.loss
+            progress.loss_steps += 1
+        else:
+            self._skip(outcome)
+        return outcome.asked
 
-    def _mean_loss(self) -> float:
-        return float(torch.stack(self._losses).mean()) if self._losses else math.nan
+    def _gradient(self, batch: Batch) -> Outcome:
+        """The gradient of the batch, in smaller parts where memory does not suffice."""
+        while True:
+            # Dropout draws from (seed, step), whatever came before: a resumed run draws the same.
+            place = (self.config.seed << 32) + (self.processes.rank << 56) + self.progress.step
+            torch.manual_seed(place % (1 << 64))
+            try:
+                return self.stepper.gradient(batch, self.progress.parts, self._interrupt.asked)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Not in the handler: there the error's traceback holds on to the memory.
+            self.stepper.discard()
+            self._halve(len(batch.paths))
+
+    def _halve(self, images: int) -> None:
+        progress = self.progress
+        parts = min(2 * progress.parts, images)
+        if parts == progress.parts or self.processes.world > 1:
+            mend = "Give a smaller --crop or a lighter --network"
+            if self.processes.world > 1:
+                # The others wait for this process within their own step: it cannot be repeated.
+                mend = f"Start anew with --accumulate {2 * progress.parts}"
+            raise TrainingError(
+                self.keeper.folder,
+                found=f"out of memory in step {progress.step + 1}, with the batch of {images} in "
+                f"{progress.parts} parts",
+                mend=mend,
+            )
+        progress.parts = parts
+        self.listener.line(
+            f"out of memory in step {progress.step + 1}: from here on a batch of "
+            f"{self.config.batch_size} goes through the network in {parts} parts, "
+            "with the gradient of the whole; the step is repeated"
+        )
+        # Before the step: a resumed run divides its batches from the same step on.
+        self.save()
+
+    def _skip(self, outcome: Outcome) -> None:
+        """Leave a batch out whose loss or gradient is no number, or stop there."""
+        self.stepper.discard()
+        progress = self.progress
+        names = ", ".join(str(path) for path in outcome.culprits)
+        what = f"loss {outcome.loss}" if outcome.loss - outcome.loss != 0 else "a gradient"
+        told = f"{what} that is no number in step {progress.step}, on {names}"
+        self._in_a_row += 1
+        if self.config.on_nan == "stop" or self._in_a_row > MOST_SKIPPED:
+            raise TrainingError(
+                self.keeper.folder,
+                found=told,
+                mend="Look at these images and masks, lower --lr, or leave such batches out "
+                "with --on-nan skip; the state is the last good one",
+            )
+        progress.skipped += 1
+        self.listener.line(f"warning: {told}; left out, {progress.skipped} so far")
+
+    def _stop_if_asked(self) -> None:
+        if self.processes.any(self._interrupt.asked):
+            self._stop()
+
+    def _stop(self) -> None:
+        """Save, and end the run as it was asked to.
+
+        Raises:
+            Stopped: always.
+        """
+        saved = self.save()
+        folder, step = self.keeper.folder, self.progress.step
+        where = f"Stopped after step {step}" + ("" if saved else ", which could not be saved")
+        signal = max(self.processes.gathered(self._interrupt.signal or 0))
+        raise Stopped(f"{where}; go on with `perpixel train --resume {folder}`", signal)
+
+    def _due(self) -> bool:
+        interval = 60 * self.config.save_minutes
+        if self.keeper.failing:
+            interval = min(interval, RETRY_SECONDS)
+        return time.perf_counter() - self._saved >= interval
 
     def _report_step(self, seconds: float, steps: int) -> None:
         total = self.progress.plan.total
@@ -142,90 +240,61 @@ class Run:
             left = 60 * self.config.minutes - (time.perf_counter() - self.begun)
         images_per_second = steps * self.config.batch_size / seconds
         self.listener.step(
-            StepReport(self.progress.step, total, self._mean_loss(), images_per_second, left)
+            StepReport(self.progress.step, total, self.progress.mean_loss, images_per_second, left)
         )
 
-    def _measure_budget(self, times: list[float]) -> None:
+    def _fix_budget(self, step_seconds: float) -> None:
         """Fix the length of a budgeted run once its first steps have been measured."""
-        plan, minutes = self.progress.plan, self.config.minutes
-        if plan.total is not None or minutes is None:
+        plan, budget = self.progress.plan, self.budget
+        if budget is None or plan.total is not None:
             return
         elapsed = time.perf_counter() - self.begun
-        # The first steps start worker processes and fill caches: the later half is typical.
-        late = sorted(times[len(times) // 2 :])
-        typical = late[len(late) // 2]
-        enough = len(times) >= MEASURED_STEPS and elapsed >= MEASURED_SHARE * 60 * minutes
-        if not enough and elapsed + 2 * typical < 60 * minutes:
-            return
-        # Until one has been seen, a validation image is taken to cost a third of a training one.
-        epoch_end = typical * len(self.validation) / self.config.batch_size / 3
-        left = 60 * minutes - elapsed
-        more = steps_that_fit(left, typical, self.loader.batches, epoch_end)
-        plan.replan(self.progress.step, self.progress.step + more)
-        epochs = (self.progress.step + more) / self.loader.batches
-        self.listener.line(
-            f"budget {minutes:g} min: {typical:.3f} s a step, so {self.progress.step + more} "
-            f"steps ({epochs:.1f} epochs)"
-        )
+        line = budget.fix(plan, self.progress.step, step_seconds, elapsed)
+        self._take_plan(line)
+        if self.progress.plan.total is not None:
+            # Before it takes effect: from here on a resumed run does exactly these steps.
+            self.save()
 
-    def _replan(self, step_seconds: float, epoch_end: float) -> None:
-        """Between epochs: head for the end of the budget with the speed of the last epoch."""
-        assert self.config.minutes is not None
+    def _check_budget(self, step_seconds: float, epoch_end: float) -> None:
+        assert self.budget is not None
+        elapsed = time.perf_counter() - self.begun
         plan, step = self.progress.plan, self.progress.step
-        budget = 60 * self.config.minutes
-        left = budget - (time.perf_counter() - self.begun)
-        if plan.total is None or plan.total <= step:
-            return
-        more = steps_that_fit(left, step_seconds, self.loader.batches, epoch_end)
-        more = max(more, 1)
-        miss = abs(step + more - plan.total) * step_seconds
-        if miss > TOLERANCE * budget:
-            plan.replan(step, step + more)
+        self._take_plan(self.budget.check(plan, step, step_seconds, epoch_end, elapsed))
+
+    def _take_plan(self, line: str | None) -> None:
+        """Let the main process's plan be everyone's: they have measured different times."""
+        self.progress.plan = self.processes.from_main(lambda: self.progress.plan)
+        if line is not None:
+            self.listener.line(line)
 
     def _validate(self, images_per_second: float) -> None:
         progress = self.progress
-        # As `perpixel evaluate` does it, so that the figure is reproduced to the last digit.
-        scores = evaluate(self.model, self.validation, progress=self.listener.validating)
+        # Asked of all together after each image, so that every process stops at the same one.
+        scores = shared_scores(
+            self.model, self.validation, self.processes, self.listener, self._stop_if_asked
+        )
         best = progress.best_scores is None or not scores.mean_iou <= progress.best_scores.mean_iou
         if best:
             progress.best_scores = scores
-            save_best(
-                self.folder / files.MODEL,
-                self.network_config,
-                self.model,
-                scores,
-                self.provenance,
-            )
-        progress.epochs_done += 1
-        progress.seconds = time.perf_counter() - self.begun
+            content = files.model_bytes(self.network_config, self.model, scores, self.provenance)
+            self.keeper.put(files.MODEL, content)
         report = EpochReport(
-            epoch=progress.epochs_done,
+            epoch=len(progress.history) + 1,
             step=progress.step,
-            seconds=progress.seconds,
-            loss=self._mean_loss(),
+            seconds=time.perf_counter() - self.begun,
+            loss=progress.mean_loss,
             learning_rate=progress.learning_rate,
             images_per_second=images_per_second,
             scores=scores,
             best=best,
         )
-        files.append_metrics(
-            self.folder,
-            {
-                "epoch": report.epoch,
-                "step": report.step,
-                "seconds": round(report.seconds, 2),
-                "loss": report.loss,
-                "learning_rate": report.learning_rate,
-                "images_per_second": round(report.images_per_second, 2),
-                "validation": scores.as_json(),
-            },
-        )
+        progress.history.append(files.metrics_entry(report, progress.skipped))
+        if progress.batch >= self.loader.batches:
+            progress.epoch, progress.batch = progress.epoch + 1, 0
+        progress.loss_sum, progress.loss_steps = 0.0, 0
+        if self.processes.main:
+            self.keeper.put(files.METRICS, files.metrics_bytes(progress.history))
+            self.keeper.put(files.CURVES, files.curves_bytes(progress.history))
         self.listener.epoch(report)
-
-    def _save(self) -> None:
-        files.draw_curves(self.folder)
-        network = self.accelerator.unwrap_model(self.network)
-        tensors, facts = pack(
-            network, self.average.network, self.optimizer, self.progress, self.precision
-        )
-        files.write_state(self.folder, tensors, facts)
+        if self.tracker is not None:
+            self.tracker.epoch(report)

@@ -58,3 +58,11 @@ class Objective:
         if self.dice > 0:
             loss = loss + self.dice * kernels.dice(score_map, masks, ignore_index=self.ignore_index)
         return loss
+
+    def weight(self, masks: Integer[torch.Tensor, "batch H W"]) -> float:
+        """What the cross-entropy's mean divides by: the class weights of all labelled pixels."""
+        labels = masks[masks != self.ignore_index].long()
+        if self.class_weights is None:
+            return float(labels.numel())
+        weights = self.class_weights.to(masks.device, torch.float64)
+        return float((torch.bincount(labels, minlength=len(weights)) * weights).sum())

@@ -11,7 +11,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "fp16"]
+_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # bf16 must win by more than timing noise before it is worth its rounding.
 GAIN = 1.15
 TRIALS = 2
@@ -21,7 +22,7 @@ def autocast(precision: Precision, device: torch.device) -> AbstractContextManag
     """The context in which forward passes run."""
     if precision == "fp32":
         return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    return torch.autocast(device.type, dtype=_TYPES[precision])
 
 
 def measure(
@@ -46,7 +47,8 @@ def measure(
         return "fp32", "precision fp32: this device has no bf16 arithmetic"
     seconds: dict[Precision, float] = {}
     trial_network = copy.deepcopy(network)
-    for precision in ("fp32", "bf16"):
+    candidates: tuple[Precision, ...] = ("fp32", "bf16")
+    for precision in candidates:
         times = []
         for _ in range(1 + TRIALS):  # the first one warms up
             begun = time.perf_counter()

@@ -1,4 +1,4 @@
-"""From a configuration to a trained model: `train` starts a run, `resume` goes on with one."""
+"""From a configuration to a trained model: `train` starts a run, or goes on with one."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from perpixel.checkpoint import read_checkpoint, write_whole
 from perpixel.data.dataset import Dataset
 from perpixel.data.scan import Scan, scan_splits
-from perpixel.errors import ConfigError
 from perpixel.metrics import Scores
 from perpixel.networks import Network, NetworkConfig, build
 from perpixel.networks.transfer import initialise_from
 from perpixel.networks.weights import load_pretrained
 from perpixel.preprocessing import Preprocessing
 from perpixel.training import files
-from perpixel.training.assembly import put_together
+from perpixel.training.assembly import Parts, put_together
 from perpixel.training.choices import decide, facts_of
 from perpixel.training.config import TrainConfig
+from perpixel.training.footprint import refuse_what_does_not_fit
 from perpixel.training.loop import Run
 from perpixel.training.memory import keep_freed_memory
 from perpixel.training.precision import Precision, measure
 from perpixel.training.preparation import bands_taken, preparation
+from perpixel.training.processes import Processes
 from perpixel.training.report import Listener, Silence
-from perpixel.training.schedule import Plan
-from perpixel.training.state import Progress, unpack
+from perpixel.training.resumption import check_agreement, found_run, restored
+from perpixel.training.state_file import has_state
 
 
 @dataclass(frozen=True)
@@ -40,94 +40,128 @@ class TrainResult:
     scores: Scores
 
 
-def train(config: TrainConfig, listener: Listener | None = None) -> TrainResult:
+def train(
+    config: TrainConfig, listener: Listener | None = None, *, auto_resume: bool = False
+) -> TrainResult:
     """Train a network as configured and leave a run folder.
+
+    Under torchrun, every process calls this with the same configuration; the first one speaks and
+    writes.
+
+    Args:
+        config: the settings.
+        listener: hears what happens; None: nobody does.
+        auto_resume: where the folder holds this run already, go on with it.
 
     Raises:
         PerpixelError: the data, the weights or a setting cannot be used, or the folder not
             written; nothing is left behind where that is known before the first step.
+        Stopped: a KeyboardInterrupt: Ctrl-C or SIGTERM came, and the state is saved.
     """
     begun = time.perf_counter()
-    listener = listener or Silence()
-    dataset = _opened(config, listener)
-    seen = _look(dataset, listener)
-    config = _decided(config, dataset, seen, listener)
+    processes, listener = _started(listener)
+    exists = processes.from_main(lambda: auto_resume and (config.out / files.CONFIG).is_file())
+    if exists:
+        processes.from_main(lambda: check_agreement(config, config.out))
+        return _go_on(config.out, processes, listener, begun, _free(config))
+    return _begin(config, processes, listener, begun, new=True)
+
+
+def resume(
+    folder: Path,
+    listener: Listener | None = None,
+    *,
+    workers: int | None = None,
+    save_minutes: float | None = None,
+) -> TrainResult:
+    """Go on with the run in `folder` from its last state; from its start, where it has none yet.
+
+    Args:
+        folder: the run folder.
+        listener: hears what happens; None: nobody does.
+        workers, save_minutes: in place of the run's own settings; no result depends on them.
+
+    Raises:
+        ConfigError: there is no run in the folder, no state of it is whole, or its settings or data
+            are no longer those that it was begun with.
+        Stopped: a KeyboardInterrupt: Ctrl-C or SIGTERM came, and the state is saved.
+    """
+    begun = time.perf_counter()
+    processes, listener = _started(listener)
+    given: dict[str, object] = {"workers": workers, "save_minutes": save_minutes}
+    free = {name: value for name, value in given.items() if value is not None}
+    return _go_on(folder, processes, listener, begun, free)
+
+
+def _started(listener: Listener | None) -> tuple[Processes, Listener]:
+    processes = Processes.start()
+    return processes, listener if processes.main and listener is not None else Silence()
+
+
+def _free(config: TrainConfig) -> dict[str, object]:
+    given = config.model_fields_set & {"workers", "save_minutes"}
+    return {name: getattr(config, name) for name in given}
+
+
+def _begin(
+    config: TrainConfig, processes: Processes, listener: Listener, begun: float, *, new: bool
+) -> TrainResult:
+    """A run from its first step on."""
+    dataset, seen = _data(config, listener)
+    given = config
+    config = processes.from_main(lambda: _decided(given, dataset, seen, listener))
     torch.manual_seed(config.seed)
     network, network_config, preprocessing = _network(config, dataset, seen, listener)
-    files.new_run_folder(config.out)
-    write_whole(config.out / files.CONFIG, config.as_yaml().encode())
-    run = put_together(
-        config, dataset, seen, network, network_config, preprocessing, listener, begun
-    )
-    run.precision = _precision(run, listener)
+    refuse_what_does_not_fit(config, network_config, seen, processes)
+    if new:
+        processes.from_main(lambda: files.new_run_folder(config.out))
+    processes.from_main(lambda: write_whole(config.out / files.CONFIG, config.as_yaml().encode()))
+    parts = Parts(config, dataset, seen, network, network_config, preprocessing)
+    run = put_together(parts, processes, listener, begun)
+    run.stepper.use(config.precision if config.precision != "auto" else _measured(run))
     return _finish(run)
 
 
-def resume(folder: Path, listener: Listener | None = None) -> TrainResult:
-    """Go on with the run in `folder` from its last state.
-
-    Raises:
-        ConfigError: there is no run, or no state, in the folder.
-    """
-    begun = time.perf_counter()
-    listener = listener or Silence()
-    tensors, facts = files.read_state(folder)
-    config = TrainConfig.read(folder / files.CONFIG).model_copy(update={"out": folder})
-    dataset = _opened(config, listener)
-    seen = _look(dataset, listener)
-    best = read_checkpoint(folder / files.MODEL)
-    if best.labels != dataset.labels:
-        raise ConfigError(
-            config.data,
-            found="other classes than the run was started with",
-            expected=", ".join(best.labels.names),
-            mend="Give the data its old classes.yaml back, or start a new run",
-        )
-    network = build(best.network)
-    run = put_together(
-        config,
-        dataset,
-        seen,
-        network,
-        best.network,
-        best.preprocessing,
-        listener,
-        begun - facts["seconds"],
-    )
-    unpack(tensors, run.accelerator.unwrap_model(run.network), run.average.network, run.optimizer)
-    counts = np.asarray(facts["best_counts"], np.int64)
-    run.progress = Progress(
-        plan=Plan(**facts["plan"]),
-        best_scores=Scores(dataset.labels, counts),
-        **{
-            name: facts[name]
-            for name in ("step", "epoch", "batch", "epochs_done", "seconds", "learning_rate")
-        },
-    )
-    run.precision = facts["precision"]
-    files.keep_metrics_until(folder, run.progress.step)
-    listener.line(f"resumed after step {run.progress.step}, precision {run.precision}")
+def _go_on(
+    folder: Path,
+    processes: Processes,
+    listener: Listener,
+    begun: float,
+    free: dict[str, object],
+) -> TrainResult:
+    """A run from its last state on."""
+    if processes.from_main(lambda: (folder / files.CONFIG).is_file() and not has_state(folder)):
+        text = processes.from_main(lambda: TrainConfig.read(folder / files.CONFIG))
+        config = text.model_copy(update={"out": folder, **free})
+        listener.line(f"{folder} has no state yet: the run begins again")
+        return _begin(config, processes, listener, begun, new=False)
+    state, stored = processes.from_main(lambda: found_run(folder, listener))
+    config = stored.model_copy(update={"out": folder, **free})
+    dataset, seen = _data(config, listener)
+    run = restored(state, config, dataset, seen, processes, listener)
+    listener.line(f"resumed after step {run.progress.step}, precision {run.stepper.precision}")
+    # Clocks stand still between sittings, and until a new one is as far as the last was.
+    run.begun = time.perf_counter() - run.progress.seconds
     return _finish(run)
 
 
 def _finish(run: Run) -> TrainResult:
-    if run.accelerator.device.type == "cpu":
+    if run.processes.device.type == "cpu":
         keep_freed_memory()
     scores = run.go()
-    return TrainResult(run.folder, run.folder / files.MODEL, scores)
+    folder = run.keeper.folder
+    return TrainResult(folder, folder / files.MODEL, scores)
 
 
-def _opened(config: TrainConfig, listener: Listener) -> Dataset:
-    """The dataset, and a line for each thing that was understood about it."""
+def _data(config: TrainConfig, listener: Listener) -> tuple[Dataset, Scan]:
+    """The dataset, with a line for each thing that was understood about it, and what it holds.
+
+    Every mask is read before the first step: what is wrong is said now, not after an hour.
+    """
     dataset = config.dataset()
     how = "recognised" if config.layout is None else "as asked"
     for line in (f"layout {dataset.layout} ({how})", *dataset.notes):
         listener.line(line)
-    return dataset
-
-
-def _look(dataset: Dataset, listener: Listener) -> Scan:
-    """Read every mask before the first step: what is wrong is said now, not after an hour."""
     seen, findings = scan_splits(dataset, ("train", "val"), listener.reading)
     for finding in findings:
         if finding.severity == "warning":
@@ -136,7 +170,7 @@ def _look(dataset: Dataset, listener: Listener) -> Scan:
         f"data {dataset.root}: {len(dataset.split('train'))} training and "
         f"{len(dataset.split('val'))} validation images, {dataset.labels.classes} classes"
     )
-    return seen["train"]
+    return dataset, seen["train"]
 
 
 def _decided(config: TrainConfig, dataset: Dataset, seen: Scan, listener: Listener) -> TrainConfig:
@@ -166,12 +200,15 @@ def _network(
     return network, network_config, chosen
 
 
-def _precision(run: Run, listener: Listener) -> Precision:
-    if run.config.precision != "auto":
-        return run.config.precision
-    batch = next(iter(run.loader.epoch(0)))
-    network = run.accelerator.unwrap_model(run.network)
-    network.train()
-    chosen, line = measure(network, lambda trial: run.loss(trial, batch), run.accelerator.device)
-    listener.line(line)
-    return chosen
+def _measured(run: Run) -> Precision:
+    """The faster precision, measured by the main process on the run's first batch."""
+
+    def measured() -> Precision:
+        batch = next(iter(run.loader.epoch(0)))
+        network, device = run.stepper.own, run.processes.device
+        network.train()
+        chosen, line = measure(network, lambda trial: run.stepper.loss(trial, batch), device)
+        run.listener.line(line)
+        return chosen
+
+    return run.processes.from_main(measured)

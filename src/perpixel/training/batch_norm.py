@@ -1,0 +1,117 @@
+"""Batch norms where one process sees few images: their own, synchronised, or frozen."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.distributed.nn.functional as shared
+from timm.layers.norm_act import BatchNormAct2d
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from perpixel.training.processes import Processes
+
+BatchNorms = Literal["own", "synchronised", "frozen"]
+# With fewer images than this in a process, its own statistics are too rough to learn from.
+FEW_IMAGES = 8
+
+
+def chosen(
+    setting: Literal["auto"] | BatchNorms, processes: Processes, batch_size: int
+) -> BatchNorms:
+    """What "auto" means: a process's own statistics, or all processes' where each has few images.
+
+    Args:
+        setting: as configured.
+        processes: of the run.
+        batch_size: images in a step, of all processes together.
+    """
+    if setting != "auto":
+        return setting
+    few = processes.world > 1 and batch_size // processes.world < FEW_IMAGES
+    return "synchronised" if few else "own"
+
+
+def prepare(network: nn.Module, kind: BatchNorms, processes: Processes) -> None:
+    """Let the network's batch norms, in place, share their statistics where `kind` says so.
+
+    Frozen ones need nothing here: `to_training` leaves them alone.
+    """
+    if kind != "synchronised" or processes.world == 1:
+        return
+    for module in network.modules():
+        # The class is changed and nothing else: names, weights and hooks stay.
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = SynchronisedBatchNorm
+        elif type(module) is BatchNormAct2d:
+            module.__class__ = SynchronisedBatchNormAct
+
+
+def to_training(network: nn.Module, kind: BatchNorms) -> None:
+    """Training mode, but for frozen batch norms."""
+    network.train()
+    if kind == "frozen":
+        for module in network.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()
+
+
+class SynchronisedBatchNorm(nn.BatchNorm2d):
+    """A batch norm over the batches of all processes, on any device and backend.
+
+    torch's own SyncBatchNorm refuses tensors on a CPU. Mean and variance are of all processes'
+    values together, and gradients flow through both (Ioffe and Szegedy 2015, section 3). In eval
+    mode one as any other.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Normalise (B, C, H, W)."""
+        if not self.training:
+            return super().forward(input)
+        values = input.float()
+        count = values.new_tensor([values.numel() / values.shape[1]])
+        total = _over_all(torch.cat([values.sum((0, 2, 3)), count]))
+        many = total[-1]
+        mean = total[:-1] / many
+        centred = values - mean[:, None, None]
+        variance = _over_all(centred.square().sum((0, 2, 3))) / many
+        self._follow(mean.detach(), variance.detach(), float(many))
+        scale = torch.rsqrt(variance + self.eps)
+        if self.affine:
+            scale = scale * self.weight
+        normalised = centred * scale[:, None, None]
+        if self.affine:
+            normalised = normalised + self.bias[:, None, None]
+        return normalised.type(input.dtype)
+
+    @torch.no_grad()
+    def _follow(self, mean: torch.Tensor, variance: torch.Tensor, count: float) -> None:
+        """Take the statistics of a batch into the running ones, as nn.BatchNorm2d does."""
+        if self.running_mean is None or self.running_var is None:
+            return
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        momentum = self.momentum
+        if momentum is None:
+            momentum = 1.0 / float(self.num_batches_tracked)
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(variance * (count / max(count - 1.0, 1.0)), momentum)
+
+
+class SynchronisedBatchNormAct(BatchNormAct2d, SynchronisedBatchNorm):
+    """The same for timm's batch norms, which have their activation in them."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise (B, C, H, W), then drop and activate."""
+        if not self.training:
+            still: torch.Tensor = BatchNormAct2d.forward(self, x)  # type: ignore[no-untyped-call]
+            return still
+        activated: torch.Tensor = self.act(self.drop(SynchronisedBatchNorm.forward(self, x)))
+        return activated
+
+
+def _over_all(sums: torch.Tensor) -> torch.Tensor:
+    """The sum over all processes, through which gradients flow."""
+    total: torch.Tensor = shared.all_reduce(sums)  # type: ignore[no-untyped-call]
+    return total
