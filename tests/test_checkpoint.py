@@ -14,7 +14,13 @@ import safetensors.torch
 import torch
 
 from perpixel import checkpoint as module
-from perpixel.checkpoint import Checkpoint, read_checkpoint, write_checkpoint, write_whole
+from perpixel.checkpoint import (
+    Checkpoint,
+    read_checkpoint,
+    stored_checksum,
+    write_checkpoint,
+    write_whole,
+)
 from perpixel.errors import ModelError, OutputError
 from perpixel.labels import LabelSpace
 from perpixel.networks import FCNConfig, build
@@ -205,3 +211,15 @@ def test_a_place_that_cannot_be_written_is_named(model: Checkpoint, tmp_path: Pa
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError, match="Not a directory"):
         write_whole(tmp_path / "file" / "m.safetensors", b"content")
+
+
+def test_the_checksum_of_a_file_is_read_without_its_weights(path: Path, tmp_path: Path) -> None:
+    stored = stored_checksum(path)
+    assert f'"checksum":"{stored}"'.encode() in path.read_bytes()
+    assert len(stored) == 64
+    for content in (b"", b"abc", b"\xff" * 40):
+        path.write_bytes(content)
+        with pytest.raises(ModelError):
+            stored_checksum(path)
+    with pytest.raises(ModelError, match="cannot be read"):
+        stored_checksum(tmp_path / "none.safetensors")

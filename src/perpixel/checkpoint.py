@@ -146,10 +146,12 @@ def stored_checksum(path: Path) -> str:
     try:
         with path.open("rb") as file:
             start = file.read(8)
-            header = file.read(struct.unpack("<Q", start)[0]) if len(start) == 8 else b""
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+            # A damaged length must not make us ask for more memory than the file is long.
+            header = file.read(min(length, path.stat().st_size))
     except OSError as error:
         raise _refuse(path, f"cannot be read ({error.strerror or error})") from None
-    return _metadata(path, start + header)["checksum"]
+    return _metadata(path, start + header).get("checksum", "")
 
 
 def serialised(checkpoint: Checkpoint) -> bytes:

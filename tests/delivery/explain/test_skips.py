@@ -13,6 +13,8 @@ from perpixel.delivery.explain import skips
 from perpixel.delivery.explain.skip_levels import masks_by_stride
 from perpixel.errors import ConfigError
 from perpixel.inference.predictor import Model
+from perpixel.inference.runtimes.prepared import PreparedRuntime
+from perpixel.networks import Network
 
 SCORES = {16: "score_pool4", 8: "score_pool3"}
 NETWORKS = [
@@ -55,6 +57,19 @@ def test_a_mask_is_that_of_the_network_whose_finer_skips_have_weights_of_zero(
     # Not an idle test: most of these skips do say something at these weights.
     if "backbone" not in options and not name.endswith("at-once"):
         assert any((masks[32] != mask).any() for mask in masks.values())
+
+
+def test_a_model_with_another_runtime_is_cut_as_well(make: MakeModel, picture: np.ndarray) -> None:
+    model = make(name="fcn8s-vgg16", width=2)
+    network = model.network
+    assert isinstance(network, Network)
+    runtime = PreparedRuntime(network, model.device, "fp32")
+    prepared = Model(network, LABELS, model.preprocessing, model.device, runtime)
+    expected, found = masks_by_stride(model, picture), masks_by_stride(prepared, picture)
+    assert expected.keys() == found.keys()
+    for stride, mask in expected.items():
+        np.testing.assert_array_equal(found[stride], mask)
+    assert any((found[32] != mask).any() for mask in found.values())
 
 
 def test_the_figure_says_how_much_each_skip_changed(make: MakeModel, picture: np.ndarray) -> None:
