@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:
 	@echo "make demo    draw scenes, train FCN-32s to 4s on them, write demo/demo.png"
 	@echo "make test    run the tests                (ARGS='tests/cli -x' for a part)"
-	@echo "make bench   time the kernels beside torch and the peers (bench-gpu: on a GPU)"
+	@echo "make bench   time kernels, runtimes and a folder beside torch and the peers (bench-gpu: on a GPU)"
 	@echo "make bench-networks  time every network, write docs/networks.md (ARGS='--data …': and train)"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make format  let ruff format and mend what it can"
@@ -36,6 +36,8 @@ test: .venv/dev.stamp
 bench: .bench-venv/bench.stamp
 	.bench-venv/bin/python benchmarks/kernels.py $(ARGS)
 	.bench-venv/bin/python benchmarks/training_step.py
+	.bench-venv/bin/python benchmarks/runtimes.py
+	.bench-venv/bin/python benchmarks/folder.py
 
 bench-gpu: .bench-venv/bench.stamp
 	.bench-venv/bin/python benchmarks/kernels.py --device cuda $(ARGS)

@@ -21,7 +21,10 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).with_name("results")
-PACKAGES = ("perpixel", "torch", "numba", "triton", "torchmetrics", "segmentation-models-pytorch")
+PACKAGES = (
+    *("perpixel", "torch", "numba", "triton", "onnxruntime", "openvino", "nncf"),
+    *("torchmetrics", "segmentation-models-pytorch"),
+)
 
 
 def interleaved(functions: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:

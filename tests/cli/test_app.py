@@ -60,7 +60,7 @@ def test_the_console_script_reports_wrong_input_in_one_line(
 def test_ctrl_c_is_status_130(
     command: Command, monkeypatch: pytest.MonkeyPatch, model: Path, drawn: Path
 ) -> None:
-    def interrupted(path: object) -> object:
+    def interrupted(path: object, **options: object) -> object:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(predictor, "load", interrupted)

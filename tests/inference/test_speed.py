@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +16,8 @@ from PIL import Image
 from perpixel.checkpoint import Checkpoint, write_checkpoint
 from perpixel.errors import ConfigError, DataError, ModelError
 from perpixel.inference import speed
-from perpixel.inference.predictor import load
-from perpixel.inference.speed import Candidate, Images, agreement, candidates, compare_speed
+from perpixel.inference.predictor import Model, load
+from perpixel.inference.speed import Images, agreement, candidates, compare_speed
 from perpixel.labels import LabelSpace
 from perpixel.networks import FCNConfig, build
 from perpixel.preprocessing import Preprocessing
@@ -41,8 +43,16 @@ def cuda_less() -> None:
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything in this process: what a test needs, and faster."""
-    monkeypatch.setattr(speed, "in_own_process", lambda work, *arguments: work(*arguments))
+    """Everything in this process, which is faster; what comes and goes is still pickled."""
+
+    def pickled(*things: Any) -> Any:
+        return pickle.loads(pickle.dumps(things))
+
+    def work_here(work: Callable[..., object], *arguments: object) -> object:
+        work, *arguments = pickled(work, *arguments)
+        return pickled(work(*arguments))[0]
+
+    monkeypatch.setattr(speed, "in_own_process", work_here)
 
 
 def without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
@@ -96,14 +106,13 @@ def test_a_candidate_that_cannot_compute_the_model_says_so_and_the_others_are_me
     tiny: Path, here: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without(monkeypatch, "onnxruntime")
-    measure = speed.measure
 
-    def refusing(candidate: Candidate, *arguments: object) -> object:
-        if candidate.runtime == "openvino":
+    def refusing(path: Path, runtime: str = "auto", precision: str = "auto") -> Model:
+        if runtime == "openvino":
             raise ConfigError("runtime openvino", found="no way", mend="Use runtime torch")
-        return measure(candidate, *arguments)
+        return load(path, runtime=runtime, precision=precision)
 
-    monkeypatch.setattr(speed, "measure", refusing)
+    monkeypatch.setattr(speed, "load", refusing)
     found = compare_speed([tiny], Images(size=(24, 31)), seconds=0.0)
     states = [(one.candidate.runtime, one.timing is None) for one in found.measured]
     assert states == [("torch", False)] * 2 + [("openvino", True)] * 2
