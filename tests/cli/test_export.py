@@ -81,7 +81,7 @@ def test_int8_is_calibrated_and_says_what_it_cost(
         *("--samples", 3, "--max-drop", 100),
     )
     assert shown.exit_code == 0, shown.output
-    assert "in int8; 0 of 17 layers left in fp32" in " ".join(shown.output.split())
+    assert "in int8; 0 of 16 layers left in fp32" in " ".join(shown.output.split())
     read = read_export(out)
     assert (read.card.precision, read.runtime.precision) == ("int8", "int8")
     assert out.with_suffix(".bin").stat().st_size < small.stat().st_size / 2
