@@ -18,8 +18,10 @@ from perpixel.inference.runtimes.graphs import CoarseGraph, FullGraph
 from perpixel.inference.runtimes.onnx_runtime import OnnxRuntime
 from perpixel.inference.runtimes.openvino_runtime import OpenVinoRuntime
 from perpixel.networks import Network, NetworkConfig, network_config
+from perpixel.networks.canvas import Canvas
 from perpixel.networks.folding import folded
 from perpixel.preprocessing import Preprocessing
+from perpixel.score_map import Placement
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 KINDS = [
@@ -100,10 +102,27 @@ def test_bfloat16_comes_near_and_is_another_precision(network: Network, unchecke
     assert float((found - expected).abs().max()) < 0.1 * float(expected.abs().max())
 
 
-FULL = [
-    ({"name": "fcn8s-vgg16", "width": 2, "classes": 5}, Preprocessing(order="bgr", range=255.0)),
-    ({"name": "deeplabv3_mobilenet_v3_large", "classes": 300}, Preprocessing()),
-]
+class Spread(Network):
+    """Scores that are spread over the image whatever its size, and more classes than a byte has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = torch.nn.Conv2d(3, 300, 5, stride=3, padding=2)
+
+    @property
+    def canvas(self) -> Canvas:
+        return Canvas()
+
+    @property
+    def placement(self) -> Placement:
+        return Placement(None)
+
+    def forward_scores(self, canvas: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.convolution(canvas)
+        return scores
+
+
+PAPER = network_config({"name": "fcn8s-vgg16", "width": 2, "classes": 5})
 ALONE = """
 import sys
 import numpy as np
@@ -117,13 +136,16 @@ assert not any(name.split(".")[0] in ("perpixel", "torch") for name in sys.modul
 """
 
 
-@pytest.mark.parametrize(("options", "preprocessing"), FULL)
+@pytest.mark.parametrize(
+    ("name", "preprocessing"),
+    [("paper", Preprocessing(order="bgr", range=255.0)), ("spread", Preprocessing())],
+)
 def test_a_whole_graph_gives_the_same_masks_in_a_process_without_perpixel(
-    options: dict[str, object], preprocessing: Preprocessing, tmp_path: Path
+    name: str, preprocessing: Preprocessing, tmp_path: Path
 ) -> None:
-    config = network_config(options)
-    network = lively(config)
-    proto = to_onnx(FullGraph(folded(network), preprocessing, config.classes))
+    torch.manual_seed(0)
+    network, classes = (lively(PAPER), 5) if name == "paper" else (Spread().eval(), 300)
+    proto = to_onnx(FullGraph(folded(network), preprocessing, classes))
     assert [(one.domain, one.version) for one in proto.opset_import if not one.domain] == [
         ("", OPSET)
     ]
@@ -139,7 +161,7 @@ def test_a_whole_graph_gives_the_same_masks_in_a_process_without_perpixel(
     subprocess.run([sys.executable, "-I", "-c", ALONE, *files], check=True)
     compiled = packages.openvino().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     with np.load(tmp_path / "masks.npz") as masks:
-        for name, image in images.items():
+        for size, image in images.items():
             batch = preprocessing(torch.from_numpy(image).permute(0, 3, 1, 2))
             with torch.no_grad():
                 expected = network(batch)
@@ -147,8 +169,8 @@ def test_a_whole_graph_gives_the_same_masks_in_a_process_without_perpixel(
             top = torch.sort(expected.logits(), 1, descending=True).values
             # Where two classes score alike, either may win.
             tied = (top[:, 0] - top[:, 1] <= 1e-4 * top.abs().max()).numpy()
-            wanted = np.uint8 if config.classes <= 256 else np.uint16
-            for found in (masks[name], compiled([image])[0]):
+            wanted = np.uint8 if classes <= 256 else np.uint16
+            for found in (masks[size], compiled([image])[0]):
                 assert found.dtype == wanted
                 np.testing.assert_array_equal(found[~tied], mask[~tied])
             assert tied.mean() < 0.1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,6 +21,8 @@ Item = TypeVar("Item")
 # What carries nearly all of a network's arithmetic.
 MULTIPLYING = ("Convolution", "GroupConvolution", "ConvolutionBackpropData",
                "GroupConvolutionBackpropData", "MatMul")  # fmt: skip
+# On how many items it is measured what a layer costs; the result is measured on all.
+RANKED = 40
 CARRYING = ("Reshape", "Convert", "Multiply", "Subtract", "Transpose")
 
 
@@ -66,7 +70,8 @@ def quantised(
     def validate(compiled: Any, items: Any) -> tuple[float, None]:
         return score(OpenVinoRuntime.compiled(compiled, placement), list(items)), None
 
-    with warnings.catch_warnings():
+    # NNCF draws its own bars, on the caller's output.
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         found = nncf.quantize_with_accuracy_control(
             model,
@@ -78,7 +83,7 @@ def quantised(
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(calibration),
             advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
-                num_ranking_workers=1
+                ranking_subset_size=RANKED, num_ranking_workers=1
             ),
         )
     layers = [one for one in found.get_ops() if one.get_type_name() in MULTIPLYING]
