@@ -223,6 +223,8 @@ class _Placed(nn.Module):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
+        # Whoever puts it in evaluation mode, and back, does so to the network.
+        self.training = module.training
 
     def forward(self, canvas: torch.Tensor) -> ScoreMap:
         return ScoreMap.of(self.module(canvas), (canvas.shape[2], canvas.shape[3]))
