@@ -49,7 +49,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = network_config(dict(CONFIG))
     network = build(config)
     for tensor in network.parameters():
-        torch.nn.init.normal_(tensor, std=0.4)
+        torch.nn.init.normal_(tensor, std=0.2)
     write_checkpoint(path, Checkpoint(config, LABELS, Preprocessing(), network.state_dict()))
     return path
 
