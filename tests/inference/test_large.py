@@ -49,7 +49,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = network_config(dict(CONFIG))
     network = build(config)
     for tensor in network.parameters():
-        torch.nn.init.normal_(tensor, std=0.4)
+        torch.nn.init.normal_(tensor, std=0.2)
     write_checkpoint(path, Checkpoint(config, LABELS, Preprocessing(), network.state_dict()))
     return path
 
@@ -167,12 +167,12 @@ class StopError(Exception):
 
 
 @pytest.mark.parametrize("kind", ["geotiff", "png"])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_interrupted_runs_go_on_and_end_in_the_same_bytes(
     tmp_path: Path, model: Model, raster: Path, kind: Any, seed: int
 ) -> None:
     undisturbed, out = tmp_path / "undisturbed", tmp_path / "out"
-    tiling = Tiling(64)
+    tiling = Tiling(96)
     tiles = predict_large(model, raster, undisturbed, format=kind, tiling=tiling).tiles
     rng = np.random.default_rng(seed)
     finished = 0

@@ -20,8 +20,8 @@ from perpixel.inference.tiles import Tiler
 # Windows that wait for the network, and masks that wait for the disk, at most; one more of each is
 # at work.
 READ_AHEAD, WRITE_BEHIND = 1, 1
-# What is loaded and compiled only in the course of a prediction.
-_LATER = 160 << 20
+# What is loaded and compiled only in the course of a prediction, measured with a margin.
+_LATER = 400 << 20
 # From stored to normalised pixels there are so many copies as float32.
 _FLOATS = 3
 _BATCH = 8

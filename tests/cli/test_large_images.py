@@ -1,0 +1,127 @@
+"""`perpixel predict` and `evaluate` on images that are cut into tiles."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from PIL import Image
+
+from cli.conftest import Command
+
+pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+MAP = {"crs": "EPSG:32632", "transform": Affine(0.5, 0.0, 5e5, 0.0, -0.5, 5.2e6)}
+
+
+@pytest.fixture
+def photograph(drawn: Path) -> Path:
+    return sorted((drawn / "val" / "images").iterdir())[0]
+
+
+@pytest.fixture
+def raster(photograph: Path, tmp_path: Path) -> Path:
+    pixels = np.asarray(Image.open(photograph).convert("RGB")).transpose(2, 0, 1)
+    path = tmp_path / "scene.tif"
+    size = {"height": pixels.shape[1], "width": pixels.shape[2]}
+    with rasterio.open(path, "w", driver="GTiff", count=3, dtype="uint8", **size, **MAP) as file:
+        file.write(pixels)
+    return path
+
+
+def test_tiles_write_the_mask_of_the_whole_image(
+    command: Command, model: Path, photograph: Path, tmp_path: Path
+) -> None:
+    for tile in ("none", 64):
+        result = command(
+            "predict", model, photograph, "--out", tmp_path / str(tile), "--tile", tile
+        )
+        assert result.exit_code == 0, result.output
+    whole, tiles = (
+        np.asarray(Image.open(tmp_path / folder / f"{photograph.stem}.png"))
+        for folder in ("none", "64")
+    )
+    assert whole.shape == tiles.shape
+    assert (whole != tiles).mean() < 1e-3
+
+
+def test_a_raster_keeps_its_place_and_gets_its_hectares(
+    command: Command, model: Path, raster: Path, tmp_path: Path
+) -> None:
+    out, areas = tmp_path / "masks", tmp_path / "areas.csv"
+    result = command(
+        "predict", model, raster, "--out", out, "--format", "geotiff", "--areas", areas
+    )
+    assert result.exit_code == 0, result.output
+    with rasterio.open(out / "scene.tif") as file:
+        assert file.crs == rasterio.CRS.from_epsg(32632)
+        assert tuple(file.transform) == tuple(MAP["transform"])
+        pixels = file.width * file.height
+    assert sorted(file.name for file in out.iterdir()) == ["scene.tif", "scene_areas.csv"]
+    head, *rows = (out / "scene_areas.csv").read_text().splitlines()
+    assert head == "class,pixels,share,hectares"
+    assert sum(int(row.split(",")[1]) for row in rows) == pixels
+    hectares = sum(float(row.split(",")[3]) for row in rows)
+    assert hectares == pytest.approx(pixels * 0.25 / 1e4, abs=1e-3)
+    assert "hectares" in result.output
+    assert str(raster) in areas.read_text()
+
+
+def test_a_smaller_halo_is_told_with_what_it_costs(
+    command: Command, model: Path, raster: Path, tmp_path: Path
+) -> None:
+    options = ("--tile", 32, "--halo", 4)
+    result = command("predict", model, raster, "--out", tmp_path / "masks", *options)
+    assert result.exit_code == 0, result.output
+    assert "tiles are approximate" in result.output
+    assert "% of the pixels differ from exact tiles" in result.output
+
+
+def test_scores_of_tiles_are_near_those_of_whole_images(
+    command: Command, model: Path, drawn: Path, tmp_path: Path
+) -> None:
+    found = []
+    for tile in ("none", 64):
+        scores = tmp_path / f"{tile}.json"
+        result = command("evaluate", model, drawn, "--tile", tile, "--json", scores)
+        assert result.exit_code == 0, result.output
+        found.append(json.loads(scores.read_text())["pixel_accuracy"])
+    # The layers of this network that look at the whole image make tiles approximate.
+    assert found[1] == pytest.approx(found[0], abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--tile", "big"), "none, auto, or a number"),
+        (("--tile", "0"), "pixels above 0"),
+        (("--memory", "plenty"), "2G"),
+        (("--halo", "-3"), "from 0 up"),
+        (("--format", "geotiff", "--overlay"), "geotiff and an overlay"),
+        (("--format", "geotiff", "--flip"), "mirror image"),
+    ],
+)
+def test_options_that_make_no_sense_end_with_one_line(
+    command: Command, model: Path, raster: Path, tmp_path: Path, options: tuple[str, ...], told: str
+) -> None:
+    result = command("predict", model, raster, "--out", tmp_path / "masks", *options)
+    assert result.exit_code == 2
+    assert told in " ".join(result.output.split())
+    assert not (tmp_path / "masks").exists()
+
+
+def test_what_needs_an_image_whole_refuses_the_one_that_is_cut_and_does_the_others(
+    command: Command, model: Path, raster: Path, photograph: Path, tmp_path: Path
+) -> None:
+    small = tmp_path / "small.png"
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(small)
+    copied = shutil.copy(photograph, tmp_path)
+    out = tmp_path / "masks"
+    result = command("predict", model, small, copied, "--out", out, "--overlay", "--tile", 32)
+    assert result.exit_code == 1
+    assert "for an overlay" in " ".join(result.output.split())
+    assert sorted(file.name for file in out.iterdir()) == ["small.png", "small_overlay.jpg"]
