@@ -38,7 +38,7 @@ KINDS = ("moment", "writing", "call")
 
 
 def settings(data: Path, out: Path, workers: int) -> TrainConfig:
-    """A tiny network with everything that could differ: dropout, balance, hard pixels, clipping."""
+    """A tiny network with all that could differ: dropout, balance, Dice, clipping, accumulation."""
     return TrainConfig.of(
         data=data,
         out=out,
