@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
 
+import perpixel
 from perpixel.data.augment import Augmentation
 from perpixel.data.dataset import Pair
 from perpixel.data.layouts import open_dataset
@@ -78,6 +83,45 @@ def test_a_lost_worker_is_replaced_and_no_batch_is(folder: Path) -> None:
         os.kill(worker.pid, signal.SIGKILL)
     assert same([*found, *batches], expected)
     assert same(several.epoch(0), expected)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from perpixel.data.augment import Augmentation
+from perpixel.data.layouts import open_dataset
+from perpixel.data.loader import training_loader
+from perpixel.preprocessing import Preprocessing
+if __name__ == "__main__":
+    dataset = open_dataset(Path(sys.argv[1]))
+    loader = training_loader(
+        dataset.split("train"), dataset.labels, Augmentation(crop=(12, 16)), Preprocessing(),
+        batch_size=2, seed=0, workers=1,
+    )
+    next(loader.epoch(0))
+    print(*[worker.pid for worker in loader._loader._iterator._workers], flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_loading_processes_end_with_a_training_that_is_killed(folder: Path, tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED, encoding="utf-8")
+    source = str(Path(perpixel.__file__).parents[1])
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(folder)],
+        env=os.environ | {"PYTHONPATH": source},
+        stdout=subprocess.PIPE,
+        # What a killed process leaves its resource tracker to say.
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    (number,) = process.stdout.readline().split()
+    assert process.wait() == -signal.SIGKILL
+    process.stdout.close()
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(int(number)).wait(60)
 
 
 def test_epochs_differ_and_repeat_exactly(folder: Path) -> None:

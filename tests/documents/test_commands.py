@@ -28,6 +28,14 @@ def understood(line: str) -> bool:
     words = shlex.split(line)
     while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
         words = words[1:]
+    if words[:1] == ["srun"]:
+        words = words[1:]
+    if words[:1] == ["torchrun"] and "--no-python" in words:
+        options, words = (
+            words[: words.index("--no-python")],
+            words[words.index("--no-python") + 1 :],
+        )
+        return "--nproc_per_node" in options and understood(shlex.join(words))
     match words:
         case ["perpixel", "--install-completion" | "--show-completion"]:
             return True
@@ -60,6 +68,8 @@ def test_a_command_line_is_understood(page: str, line: str) -> None:
         "python docs/nothing.py",
         "python docs/pictures.py nothing",
         "sudo rm",
+        "torchrun --no-python perpixel train a --out b",
+        "torchrun --nproc_per_node 2 --no-python rm a",
     ],
 )
 def test_a_line_that_nothing_understands_is_seen(line: str) -> None:

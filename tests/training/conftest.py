@@ -52,6 +52,7 @@ def quick(boxes: Path, tmp_path: Path) -> TrainConfig:
         batch_size=2,
         precision="fp32",
         workers=0,
+        tracker="none",
     )
 
 

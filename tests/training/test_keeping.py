@@ -161,3 +161,29 @@ def test_a_full_disk_is_survived(quick: TrainConfig, small_disk: Path) -> None:
     whole = quick.model_copy(update={"out": quick.data.with_name("whole")})
     train(whole)
     assert outcome(quick.out) == outcome(whole.out)
+
+
+class Locking(Lines):
+    """Makes the disk read-only after the first epoch, and writable again after the second."""
+
+    def __init__(self, disk: Path) -> None:
+        super().__init__()
+        self.disk = disk
+        self.epochs = 0
+
+    def epoch(self, report: object) -> None:
+        self.epochs += 1
+        if self.epochs <= 2:
+            how = "remount,ro" if self.epochs == 1 else "remount,rw"
+            subprocess.run(["mount", "-o", how, str(self.disk)], check=True)
+
+
+def test_a_read_only_folder_is_survived(quick: TrainConfig, small_disk: Path) -> None:
+    quick = quick.model_copy(update={"epochs": 3, "out": small_disk / "run"})
+    said = Locking(small_disk)
+    train(quick, said)
+    assert any("Read-only file system" in line for line in said.lines)
+    assert any("can be written again" in line for line in said.lines)
+    whole = quick.model_copy(update={"out": quick.data.with_name("whole")})
+    train(whole)
+    assert outcome(quick.out) == outcome(whole.out)

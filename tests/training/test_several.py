@@ -129,9 +129,10 @@ def check_epochs(steps: list[tuple[int, int, int, list[str]]]) -> None:
 
 
 def test_a_killed_worker_comes_back_and_the_run_ends_as_an_undisturbed_one(folder: Path) -> None:
-    torchrun(folder, "killed", "--max-restarts", "2", "--monitor-interval", "0.1")
+    torchrun(folder, "killed", "--max-restarts", "5", "--monitor-interval", "0.1")
     steps = noted(folder, "killed", "step")
-    assert {generation for _, generation, *_ in steps} == {0, 1}
+    # A restart that does not find its group is followed by another, which does.
+    assert len({generation for _, generation, *_ in steps}) == 2
     assert not [
         1 for rank, generation, step, _ in steps if generation == 0 and step >= KILLED_IN and rank
     ]

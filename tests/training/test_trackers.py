@@ -19,7 +19,10 @@ class Recorder:
         self.broken = broken
         self.settings: dict[str, Any] = {}
         self.logged: list[tuple[int, dict[str, Any]]] = []
-        self.finished = False
+        self.started = self.finished = False
+
+    def start(self) -> None:
+        self.started = True
 
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         self.settings = values
@@ -52,6 +55,7 @@ def test_a_tracker_hears_the_settings_and_every_epoch(
     assert [(step, values["loss"]) for step, values in recorder.logged] == [
         (entry["step"], entry["loss"]) for entry in metrics
     ]
+    assert recorder.started
     assert recorder.finished
 
 
@@ -61,7 +65,7 @@ def test_a_tracker_that_fails_is_said_once_and_the_run_goes_on(
     monkeypatch.setattr(trackers, "_opened", lambda *_: Recorder(broken=True))
     monkeypatch.setattr(trackers, "find_spec", lambda name: object())
     said = StopAt()
-    train(quick, said)
+    train(quick.model_copy(update={"tracker": "auto"}), said)
     assert sum("tensorboard failed (ConnectionError" in line for line in said.lines) == 1
     assert len(files.read_metrics(quick.out)) == 2
 
@@ -70,12 +74,12 @@ def test_a_tracker_that_is_not_installed_is_asked_for_in_vain_unless_it_is_the_d
     quick: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trackers, "find_spec", lambda name: None)
-    train(quick)
+    train(quick.model_copy(update={"tracker": "auto"}))
     with pytest.raises(ConfigError, match="pip install wandb"):
         train(quick.model_copy(update={"tracker": "wandb", "out": quick.out.with_name("b")}))
 
 
 def test_tensorboard_writes_into_the_run_folder(quick: TrainConfig) -> None:
     pytest.importorskip("tensorboard")
-    train(quick)
+    train(quick.model_copy(update={"tracker": "auto"}))
     assert list((quick.out / "tensorboard").rglob("events.*"))

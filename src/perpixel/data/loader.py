@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Shaped
 from torch.utils.data import DataLoader, Dataset
 
+from perpixel.data import worker
 from perpixel.data.augment import Augmentation, augment
 from perpixel.data.balance import Balance, pixel_of
 from perpixel.data.dataset import Pair
@@ -220,7 +220,7 @@ class TrainingLoader:
             # A fork of a process whose OpenMP threads run would be killed in its first kernel.
             multiprocessing_context="forkserver" if self._workers else None,
             persistent_workers=self._workers > 0,
-            worker_init_fn=_prepare_worker if self._workers else None,
+            worker_init_fn=worker.preparation() if self._workers else None,
         )
 
 
@@ -279,12 +279,3 @@ def _in_type(
 def _unlabelled(pair: Pair) -> DataError:
     mend = "Add its mask, or take it out of the training split"
     return DataError(pair.image, found="a training image without a mask", mend=mend)
-
-
-def _prepare_worker(_: int) -> None:
-    # Torch does the same for itself; a loading process is one of several.
-    cv2.setNumThreads(1)
-    # Terminals and schedulers signal all processes at once; the training process decides when this
-    # one has loaded enough, and it ends by itself when that one is gone.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)

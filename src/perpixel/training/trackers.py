@@ -47,6 +47,7 @@ class Tracker:
         self._tracker: Any = None
         try:
             self._tracker = _opened(name, config.out)
+            self._tracker.start()
             self._tracker.store_init_configuration(
                 {key: str(value) for key, value in config.model_dump(mode="json").items()}
             )
