@@ -7,7 +7,7 @@ The large image is a mosaic of photographs, beside and above each other, small e
 predicted whole. The blend is what sliding-window predictors do: windows overlap by half, and their
 probabilities are averaged, weighted by a Gaussian (or by a pyramid) around each window's middle.
 Windows are as large as what the exact tiles' network is shown, at the most. With --picture, where
-the blend differs is painted over the mosaic.
+the blend differs is painted over the mask.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the figures as JSON too")
     parser.add_argument("--picture", type=Path, help="write where the blend differs")
     given = parser.parse_args()
-    model = load(given.model, device="cpu")
+    model = load(given.model, device="cpu", runtime="torch", precision="fp32")
     image = mosaic(given.photos, given.across)
     height, width = image.shape[:2]
     geometry = Tiler.of(model).geometry
@@ -111,7 +111,8 @@ def main() -> None:
             )
             report(f"{kind} blend, windows of {side}", mask, seconds)
             if given.picture is not None and side == given.window[0] and kind == "gaussian":
-                painted = image // 2 + 64
+                # Paler than the classes' colours are, and none of the photographs.
+                painted = model.labels.colour_table()[whole] // 3 + 160
                 painted[mask != whole] = PAINT
                 Image.fromarray(painted).save(given.picture)
     if given.out is not None:
