@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -224,10 +223,7 @@ def test_a_layer_that_sees_the_whole_image_is_named_and_tiles_are_blended(name: 
     assert tiled.plan.overlap == 32
     whole = model.predict(image)
     agreement = float((tiled.mask == whole.mask).mean())
-    sys.stderr.write(
-        f"{name}: {agreement:.4f} of the pixels agree, {np.bincount(whole.mask.ravel())}\n"
-    )
-    assert agreement > 0.5
+    assert agreement > 0.95
     # Without tiles there is nothing to blend.
     alone = predict_tiled(model, image, tile=1000)
     assert alone.exact
