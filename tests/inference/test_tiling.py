@@ -11,7 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perpixel.inference.tiling import Axis, TilePlan
+from perpixel.inference.axis import Axis
+from perpixel.inference.tiling import TilePlan
 from perpixel.networks.canvas import Canvas
 from perpixel.networks.span import Span
 from perpixel.score_map import lookup

@@ -13,7 +13,8 @@ from itertools import groupby
 import torch
 from jaxtyping import Float, Float32
 
-from perpixel.inference.tiling import Cut, Tile, TilePlan
+from perpixel.inference.axis import Cut
+from perpixel.inference.tiling import Tile, TilePlan
 from perpixel.score_map import ScoreMap
 
 Computed = Iterator[tuple[Tile, ScoreMap]]

@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import nn
 
 from perpixel.errors import ModelError
+from perpixel.inference.axis import Axis
 from perpixel.inference.runtimes.torch_runtime import evaluating
-from perpixel.inference.tiling import Axis, TilePlan
+from perpixel.inference.tiling import TilePlan
 from perpixel.networks.image_mean import FeaturesBefore
 from perpixel.networks.network import Network
 from perpixel.networks.receptive_field import LARGE, of_walk
@@ -136,6 +137,8 @@ class ScoresOfCanvas(nn.Module):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
+        # Whoever puts it in evaluation mode, and back, does so to the network.
+        self.training = network.training
 
     def forward(
         self, canvas: Float[torch.Tensor, "batch bands rows columns"]

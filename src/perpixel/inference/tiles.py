@@ -16,11 +16,12 @@ from jaxtyping import Float, Float32, Shaped
 from torch import nn
 
 from perpixel.errors import ConfigError
+from perpixel.inference.axis import Cut
 from perpixel.inference.blend import blended
 from perpixel.inference.predictor import Model
 from perpixel.inference.runtimes import TorchRuntime
 from perpixel.inference.tile_geometry import ScoresOfCanvas, TileGeometry
-from perpixel.inference.tiling import Cut, Tile, TilePlan
+from perpixel.inference.tiling import Tile, TilePlan
 from perpixel.networks.image_mean import FeaturesBefore, given_mean
 from perpixel.score_map import ScoreMap
 
@@ -223,6 +224,8 @@ class _Placed(nn.Module):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
+        # Whoever puts it in evaluation mode, and back, does so to the network.
+        self.training = module.training
 
     def forward(self, canvas: torch.Tensor) -> ScoreMap:
         return ScoreMap.of(self.module(canvas), (canvas.shape[2], canvas.shape[3]))

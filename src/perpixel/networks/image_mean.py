@@ -38,6 +38,8 @@ class FeaturesBefore(nn.Module):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
+        # Whoever puts it in evaluation mode, and back, does so to the network.
+        self.training = network.training
 
     def forward(
         self, canvas: Float[torch.Tensor, "batch bands rows columns"]
