@@ -103,7 +103,7 @@ def predict_large(
     work = LargeImage.open(model, image, tiling, out)
     report = progress or (lambda now: None)
     try:
-        key = {**work.key(min_confidence), "format": format}
+        key = {**work.key(min_confidence), "file": format}
         cores = [[tile.core for tile in step] for step in work.steps]
         dtype = np.dtype(model.labels.mask_dtype)
         with Unfinished(out, work.plan.size, dtype, cores, key) as unfinished:

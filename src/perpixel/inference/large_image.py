@@ -26,6 +26,8 @@ from perpixel.inference.tiling import Rectangle, Tile, TilePlan
 from perpixel.inference.unfinished import begun
 from perpixel.score_map import ScoreMap
 
+# What is free differs a little from run to run, and so do the tiles that fit.
+_LARGER = 1.25
 Pixels = Shaped[np.ndarray, "_ _ _"]
 Mask = Shaped[np.ndarray, "_ _"]
 Measured = Bool[np.ndarray, "_ _"]
@@ -199,8 +201,8 @@ class LargeImage:
             return self
         plan = self.tiler.plan(self.plan.size, tuple(earlier["tile"]), self.plan.halo)
         ours = max(map(len, self.steps)) * np.prod(self.plan.largest)
-        if earlier["batch"] * np.prod(plan.largest) > 2 * ours:
-            # There is much less memory now.
+        if earlier["batch"] * np.prod(plan.largest) > _LARGER * ours:
+            # There is less memory now.
             return self
         steps = _steps(plan, earlier["batch"])
         return LargeImage(self.tiler, self.source, plan, steps)
