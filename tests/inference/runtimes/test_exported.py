@@ -111,6 +111,7 @@ def test_a_graph_of_somebody_else_is_refused(files: Path, tmp_path: Path) -> Non
         read_export(path)
 
 
+@pytest.mark.filterwarnings("ignore:Pydantic serializer")
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,10 @@ def write_program(path: Path, program: ExportedProgram, card: ExportCard) -> Non
     content = io.BytesIO()
     # Example inputs would be stored as a pickle.
     program.example_inputs = None
-    torch.export.save(program, content, extra_files={KEY: card.model_dump_json()})
+    with warnings.catch_warnings():
+        # About weights that share memory; what is written is read back and compared.
+        warnings.simplefilter("ignore", UserWarning)
+        torch.export.save(program, content, extra_files={KEY: card.model_dump_json()})
     write_whole(path, content.getvalue())
 
 
