@@ -45,7 +45,7 @@ def test_a_geotiff_keeps_everything_that_belongs_to_the_mask(
     assert [file.name for file in tmp_path.iterdir()] == ["a.tif"]
     with rasterio.open(path) as file:
         np.testing.assert_array_equal(file.read(1), mask)
-        assert file.crs == UTM
+        assert file.crs == rasterio.CRS.from_epsg(32632)
         assert tuple(file.transform)[:6] == PLACE.transform
         assert file.nodata == labels.ignore_index
         assert file.profile["tiled"]
