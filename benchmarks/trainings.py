@@ -14,6 +14,7 @@ from measure import processor
 
 from perpixel.checkpoint import read_checkpoint
 from perpixel.training import TrainConfig, files
+from perpixel.training.state_file import read_facts
 
 MINUTES = 20
 LIGHT = "--backbone efficientnet_lite0 --head-channels 96 --separable"
@@ -49,11 +50,9 @@ def train(runs: Path, name: str, data: Path, vgg16: Path | None, *, core: int) -
         RuntimeError: it ended with an error.
     """
     folder = runs / name
-    if (folder / files.STATE).is_file():
+    if (folder / files.CONFIG).is_file():
         arguments = ["--resume", str(folder)]
     else:
-        # A run that was interrupted in its first epoch has left its settings and no more.
-        (folder / files.CONFIG).unlink(missing_ok=True)
         if "{vgg16}" in TRAININGS[name] and vgg16 is None:
             raise ValueError(f"{name} starts from VGG16's weights: give their file with --vgg16")
         settings = shlex.split(TRAININGS[name].format(runs=runs, vgg16=vgg16))
@@ -73,9 +72,9 @@ def train(runs: Path, name: str, data: Path, vgg16: Path | None, *, core: int) -
 def finished(runs: Path, name: str) -> dict[str, Any] | None:
     """What the run folder says of its best model; None until the run has come to its end."""
     folder = runs / name
-    if not (folder / files.STATE).is_file():
+    facts = read_facts(folder)
+    if facts is None:
         return None
-    _, facts = files.read_state(folder)
     total = facts["plan"]["total"]
     if total is None or facts["step"] < total:
         return None
