@@ -81,7 +81,7 @@ def test_a_png_reads_as_the_one_that_a_segmentation_saves(
     path = tmp_path / "a.png"
     write_mask_file(path, "png", rows_of(mask), SIZE, labels)
     image, confidence = np.zeros((3, *SIZE), np.uint8), np.zeros(SIZE, np.float32)
-    saved = Segmentation(mask, confidence, labels, image).png()
+    saved = Segmentation(mask, labels, image, confidence).png()
     with Image.open(path) as ours, Image.open(io.BytesIO(saved)) as theirs:
         assert ours.mode == theirs.mode
         assert ours.getpalette() == theirs.getpalette()
