@@ -46,6 +46,7 @@ def torchrun(folder: Path, mode: str, *options: str) -> None:
         timeout=900,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    assert "Warning:" not in done.stderr
 
 
 @pytest.fixture(scope="module")

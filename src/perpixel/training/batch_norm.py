@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-import torch.distributed.nn.functional as shared
+import torch.distributed as dist
 from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -76,7 +76,7 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
         mean = total[:-1] / many
         centred = values - mean[:, None, None]
         variance = _over_all(centred.square().sum((0, 2, 3))) / many
-        self._follow(mean.detach(), variance.detach(), float(many))
+        self._follow(mean.detach(), variance.detach(), float(many.detach()))
         scale = torch.rsqrt(variance + self.eps)
         if self.affine:
             scale = scale * self.weight
@@ -111,7 +111,22 @@ class SynchronisedBatchNormAct(BatchNormAct2d, SynchronisedBatchNorm):
         return activated
 
 
-def _over_all(sums: torch.Tensor) -> torch.Tensor:
-    """The sum over all processes, through which gradients flow."""
-    total: torch.Tensor = shared.all_reduce(sums)  # type: ignore[no-untyped-call]
+class _SumOverAll(torch.autograd.Function):
+    """The sum over all processes. Each term is in every process's sum: so is its gradient."""
+
+    @staticmethod
+    def forward(context: Any, terms: torch.Tensor) -> torch.Tensor:
+        total = terms.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total
+
+
+def _over_all(terms: torch.Tensor) -> torch.Tensor:
+    total: torch.Tensor = _SumOverAll.apply(terms)
     return total
