@@ -216,15 +216,16 @@ def test_no_space_on_the_disk(
     assert "No space left" in line
 
 
-@pytest.mark.parametrize("name", ["missing", "empty", "run without a state"])
+@pytest.mark.parametrize("name", ["missing", "empty", "run that lost its states"])
 def test_a_resume_of_a_folder_without_a_state(
     refused: Refused, run: Path, tmp_path: Path, name: str
 ) -> None:
     folder = tmp_path / name
     if name != "missing":
         folder.mkdir()
-    if name == "run without a state":
+    if name == "run that lost its states":
         shutil.copy(run / "config.yaml", folder)
+        shutil.copy(run / "metrics.jsonl", folder)
     assert str(folder) in refused("train", "--resume", folder)
 
 

@@ -131,6 +131,7 @@ def _go_on(
 ) -> TrainResult:
     """A run from its last state on."""
     if processes.from_main(lambda: (folder / files.CONFIG).is_file() and not has_state(folder)):
+        processes.from_main(lambda: _refuse_to_lose(folder))
         text = processes.from_main(lambda: TrainConfig.read(folder / files.CONFIG))
         config = text.model_copy(update={"out": folder, **free})
         listener.line(f"{folder} has no state yet: the run begins again")
@@ -212,3 +213,19 @@ def _measured(run: Run) -> Precision:
         return chosen
 
     return run.processes.from_main(measured)
+
+
+def _refuse_to_lose(folder: Path) -> None:
+    """A run that was killed before its first state has nothing to lose; one that has scores has.
+
+    Raises:
+        ConfigError: there are results in the folder.
+    """
+    for name in (files.METRICS, files.MODEL):
+        if (folder / name).exists():
+            raise ConfigError(
+                folder,
+                found=f"no state to go on from, but a run's {name}",
+                expected="the run's state files beside it",
+                mend="Bring them back, or start a new run in another folder",
+            )
