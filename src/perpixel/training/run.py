@@ -11,6 +11,7 @@ import torch
 from perpixel.checkpoint import read_checkpoint, write_whole
 from perpixel.data.dataset import Dataset
 from perpixel.data.scan import Scan, scan_splits
+from perpixel.errors import ConfigError
 from perpixel.metrics import Scores
 from perpixel.networks import Network, NetworkConfig, build
 from perpixel.networks.transfer import initialise_from
