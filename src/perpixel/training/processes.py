@@ -13,6 +13,8 @@ import torch.distributed as dist
 from accelerate.accelerator import Accelerator
 from jaxtyping import Int64
 from torch import nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from perpixel.errors import ConfigError, PerpixelError
 
@@ -44,6 +46,9 @@ class Processes:
             ConfigError: it names one, and it was not joined.
         """
         meant = int(os.environ.get("WORLD_SIZE", "1"))
+        # With one torchrun all processes count restarts alike; with several they may not.
+        if meant > 1 and os.environ.get("GROUP_WORLD_SIZE") == "1" and not dist.is_initialized():
+            _join_attempt()
         accelerator = Accelerator(mixed_precision="no", cpu=not torch.cuda.is_available())
         if accelerator.num_processes != meant:
             raise ConfigError(
@@ -121,3 +126,19 @@ class Processes:
                 plain = tensor.contiguous()
                 dist.broadcast(plain, src=0)
                 tensor.copy_(plain)
+
+
+def _join_attempt() -> None:
+    """Join the group under a name of this attempt's own.
+
+    torchrun's store outlives a restart, and torch gives every attempt the same keys: a process
+    could find the address of one that was killed, and try to reach it.
+    """
+    store, rank, world = next(rendezvous("env://"))
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    dist.init_process_group(
+        "nccl" if torch.cuda.is_available() else "gloo",
+        store=PrefixStore(f"attempt {attempt}", store),
+        rank=rank,
+        world_size=world,
+    )
