@@ -46,9 +46,11 @@ def test_a_peak_that_is_forgotten_is_told_anew() -> None:
     del held
     if not forget_peak_memory():
         pytest.skip("this system does not forget")
-    assert peak_memory() < with_it - 20_000_000
+    # More than the array may go: malloc gives back whatever other tests have freed.
+    without = peak_memory()
+    assert without < with_it - 20_000_000
     np.ones(40_000_000, np.uint8)
-    assert peak_memory() > with_it - 20_000_000
+    assert peak_memory() > without + 20_000_000
 
 
 def test_a_system_that_cannot_forget_says_so(tmp_path: Path) -> None:
