@@ -21,9 +21,9 @@ from measure import RESULTS, in_rounds, machine
 from networks_page import page
 from trainings import TRAININGS, finished, train
 
-from perpixel.checkpoint import write_whole
 from perpixel.networks import NetworkName, build, network_config
 from perpixel.networks.inspection import inspect
+from perpixel.whole_file import write_whole
 
 KEPT = RESULTS / "networks.json"
 PAGE = Path(__file__).parents[1] / "docs" / "networks.md"

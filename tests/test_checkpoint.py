@@ -19,7 +19,6 @@ from perpixel.checkpoint import (
     read_checkpoint,
     stored_checksum,
     write_checkpoint,
-    write_whole,
 )
 from perpixel.errors import ModelError, OutputError
 from perpixel.labels import LabelSpace
@@ -191,26 +190,9 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
-def test_an_interrupted_write_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(*arguments: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(tmp_path / "file", b"content")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_place_that_cannot_be_written_is_named(model: Checkpoint, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="No such file or directory"):
         write_checkpoint(tmp_path / "missing" / "m.safetensors", model)
-    with pytest.raises(OutputError, match="directory"):
-        write_whole(tmp_path, b"content")
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(OutputError, match="Not a directory"):
-        write_whole(tmp_path / "file" / "m.safetensors", b"content")
 
 
 def test_the_checksum_of_a_file_is_read_without_its_weights(path: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # Reading order: a part imports from those before it.
 ORDER = (
     "errors",
+    "whole_file",
     "machine",
     "labels",
     "preprocessing",

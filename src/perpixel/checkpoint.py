@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,10 +23,11 @@ import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 
-from perpixel.errors import ModelError, OutputError, PerpixelError
+from perpixel.errors import ModelError, PerpixelError
 from perpixel.labels import LabelSpace
 from perpixel.networks import Network, NetworkConfig, build, network_config_from_json
 from perpixel.preprocessing import Preprocessing
+from perpixel.whole_file import write_whole
 
 FORMAT = "perpixel model"
 VERSION = 1
@@ -66,38 +66,6 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         OutputError: the folder is missing or read-only, or the disk is full; nothing is left.
     """
     write_whole(path, serialised(checkpoint))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file of any kind: whole, or not at all.
-
-    It is written beside its place, flushed to the disk and renamed, so a reader (or a crash) finds
-    the old file or the new one.
-
-    Raises:
-        OutputError: the folder is missing or read-only, or the disk is full; nothing is left.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        try:
-            with beside.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise OutputError(
-            path,
-            found=f"cannot be written ({error.strerror or error})",
-            mend="Give a place in a folder that exists, may be written to and has room",
-        ) from None
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -15,12 +15,12 @@ import pytest
 import torch
 from PIL import Image
 
-from perpixel.checkpoint import write_whole
 from perpixel.data.decode import read_image, read_mask
 from perpixel.errors import ConfigError, DataError, OutputError
 from perpixel.inference.folder import predict_folder
 from perpixel.inference.regions import regions
 from perpixel.inference.results import Results
+from perpixel.whole_file import write_whole
 
 
 @pytest.fixture

@@ -50,10 +50,10 @@ def bench(
     """
     import json
 
-    from perpixel.checkpoint import write_whole
     from perpixel.cli.progress import stages
     from perpixel.inference.runtimes.packages import INSTALL
     from perpixel.inference.speed import compare_speed
+    from perpixel.whole_file import write_whole
 
     shown = _images(images, size, most)
     with stages() as watch:

@@ -44,13 +44,13 @@ def evaluate(
 
     Example: perpixel evaluate runs/a/model.safetensors photographs --flip
     """
-    from perpixel.checkpoint import write_whole
     from perpixel.cli.progress import counting
     from perpixel.cli.tables import class_table, mean_table
     from perpixel.data import division
     from perpixel.data.layouts import open_dataset
     from perpixel.inference import evaluation
     from perpixel.inference.predictor import load
+    from perpixel.whole_file import write_whole
 
     tiling = tiling_of(tile, memory, halo)
     loaded = load(model, runtime=runtime, precision=precision)

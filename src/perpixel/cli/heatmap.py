@@ -28,9 +28,9 @@ def heatmap(
 
     Example: perpixel heatmap cat.jpg --class "tabby cat" --out cat_heatmap.png
     """
-    from perpixel.checkpoint import write_whole
     from perpixel.delivery.explain import location_map
     from perpixel.delivery.explain.sheet import as_png
+    from perpixel.whole_file import write_whole
 
     with OUT.status("classifying"):
         figure = location_map(image, name, classifier=classifier)

@@ -47,9 +47,9 @@ def inspect(
 
     import torch
 
-    from perpixel.checkpoint import write_whole
     from perpixel.errors import ConfigError
     from perpixel.networks import build, inspection
+    from perpixel.whole_file import write_whole
 
     config = _config(network, classes)
     with torch.device("meta"):  # shapes are enough, and VGG16 has half a gigabyte of weights

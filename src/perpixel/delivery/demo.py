@@ -16,7 +16,6 @@ from pathlib import Path
 
 import cv2
 
-from perpixel.checkpoint import write_whole
 from perpixel.data.layouts import open_dataset
 from perpixel.delivery.comparison import compare
 from perpixel.delivery.scenes import CLASSES, draw
@@ -25,6 +24,7 @@ from perpixel.inference.predictor import load
 from perpixel.metrics import Scores
 from perpixel.training import Listener, TrainConfig, train
 from perpixel.training.files import MODEL
+from perpixel.whole_file import write_whole
 
 STAGES = ("fcn32s", "fcn16s", "fcn8s", "fcn4s")
 SCENES = {"train": 360, "val": 48}

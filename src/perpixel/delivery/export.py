@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 
-from perpixel.checkpoint import read_checkpoint, write_whole
+from perpixel.checkpoint import read_checkpoint
 from perpixel.data.decode import read_image
 from perpixel.delivery.agreement import (
     EQUAL,
@@ -36,6 +36,7 @@ from perpixel.inference.runtimes.exported import (
 )
 from perpixel.inference.runtimes.graphs import CoarseGraph, FullGraph
 from perpixel.networks.folding import folded
+from perpixel.whole_file import write_whole
 
 Target = Literal["onnx", "openvino", "openvino-int8", "torch"]
 SUFFIX: dict[Target, str] = {

@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from perpixel.checkpoint import write_whole
 from perpixel.data.labelme_shapes import IGNORE
 from perpixel.data.run_lengths import encode_runs
 from perpixel.inference.regions import Region, regions
 from perpixel.inference.segmentation import ClassMask
 from perpixel.labels import LabelSpace
+from perpixel.whole_file import write_whole
 
 Format = Literal["png", "coco", "labelme"]
 CLASSES = "classes.yaml"

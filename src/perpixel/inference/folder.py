@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from perpixel.checkpoint import write_whole
 from perpixel.data.dataset import Pair
 from perpixel.data.sample import Sample, evaluation_samples
 from perpixel.errors import ConfigError, DataError, ModelError
@@ -33,6 +32,7 @@ from perpixel.inference.segmentation import ClassMask
 from perpixel.inference.test_time import check_scales
 from perpixel.inference.tile_size import Tiling
 from perpixel.score_map import ScoreMap
+from perpixel.whole_file import write_whole
 
 # At most so many decoded images wait for the network, and so many masks to be written: with the
 # one in the network, five images are in memory at a time.

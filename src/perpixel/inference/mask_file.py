@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import warnings
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -16,8 +14,9 @@ from jaxtyping import Shaped
 
 from perpixel.data.place import Place
 from perpixel.data.raster import has_rasterio
-from perpixel.errors import ConfigError, OutputError
+from perpixel.errors import ConfigError
 from perpixel.labels import LabelSpace
+from perpixel.whole_file import whole
 
 MaskFormat = Literal["png", "geotiff"]
 SUFFIX: dict[MaskFormat, str] = {"png": ".png", "geotiff": ".tif"}
@@ -63,27 +62,14 @@ def write_mask_file(
         ConfigError: it is a GeoTIFF, and rasterio is not installed.
     """
     # The process is not named in it: after a SIGKILL the next run overwrites what was left.
-    beside = path.with_name(f".{path.name}.part")
     report = progress or (lambda done, total: None)
-    try:
-        try:
-            if kind == "png":
-                with beside.open("wb") as file:
-                    _write_png(file, rows, size, labels, report)
-            else:
-                _write_geotiff(beside, rows, size, labels, place, report)
-            _flush(beside)
-            beside.replace(path)
-        finally:
-            with suppress(OSError):
-                beside.unlink(missing_ok=True)
-        _flush(path.parent)
-    except OSError as error:
-        raise OutputError(
-            path,
-            found=f"cannot be written ({error.strerror or error})",
-            mend="Give a place in a folder that exists, may be written to and has room",
-        ) from None
+    # The process is not named in it: after a SIGKILL the next run overwrites what was left.
+    with whole(path, path.with_name(f".{path.name}.part")) as beside:
+        if kind == "png":
+            with beside.open("wb") as file:
+                _write_png(file, rows, size, labels, report)
+        else:
+            _write_geotiff(beside, rows, size, labels, place, report)
 
 
 def check_format(kind: str) -> None:
@@ -208,12 +194,3 @@ def _write_png(
 def _chunk(file: BinaryIO, kind: bytes, content: bytes) -> None:
     file.write(struct.pack(">I", len(content)) + kind + content)
     file.write(struct.pack(">I", zlib.crc32(content, zlib.crc32(kind))))
-
-
-def _flush(path: Path) -> None:
-    """See that what was written is on the disk."""
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

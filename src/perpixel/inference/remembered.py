@@ -8,8 +8,8 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from perpixel.checkpoint import write_whole
 from perpixel.errors import OutputError
+from perpixel.whole_file import write_whole
 
 # Seconds by what was timed; None for what could not be run.
 Seconds = dict[str, float | None]

@@ -11,12 +11,12 @@ from typing import Literal
 
 from PIL import Image
 
-from perpixel.checkpoint import write_whole
 from perpixel.errors import ConfigError, OutputError
 from perpixel.inference.export import Format
 from perpixel.inference.large import LargePrediction
 from perpixel.inference.predictor import Model
 from perpixel.inference.segmentation import ClassMask
+from perpixel.whole_file import write_whole
 
 JPEG_QUALITY = 90
 

@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float32, Integer, Shaped
 from PIL import Image
 
-from perpixel.checkpoint import write_whole
 from perpixel.inference.display import displayable
 from perpixel.inference.overlay import draw_overlay
 from perpixel.labels import LabelSpace
+from perpixel.whole_file import write_whole
 
 # A mask is long runs of few values. Looking for nothing but runs takes a third of the time of
 # zlib's own choice, and the file is about as long.

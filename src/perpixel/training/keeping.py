@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from perpixel.checkpoint import write_whole
 from perpixel.errors import OutputError
 from perpixel.training.report import Listener
 from perpixel.training.state_file import write_state
+from perpixel.whole_file import write_whole
 
 # At the end of a run what is still unwritten is tried again after these pauses, in seconds.
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)

@@ -9,12 +9,12 @@ from typing import Any
 
 import yaml
 
-from perpixel.checkpoint import write_whole
 from perpixel.data.layouts import open_dataset
 from perpixel.data.scan import scan
 from perpixel.errors import ConfigError
 from perpixel.training.choices import Choice, decide, facts_of
 from perpixel.training.config import TrainConfig
+from perpixel.whole_file import write_whole
 
 # A plan is for any run folder.
 _NOWHERE = Path("RUN")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from perpixel.checkpoint import read_checkpoint, write_whole
+from perpixel.checkpoint import read_checkpoint
 from perpixel.data.dataset import Dataset
 from perpixel.data.scan import Scan, scan_splits
 from perpixel.errors import ConfigError
@@ -30,6 +30,7 @@ from perpixel.training.processes import Processes
 from perpixel.training.report import Listener, Silence
 from perpixel.training.resumption import check_agreement, found_run, restored
 from perpixel.training.state_file import has_state
+from perpixel.whole_file import write_whole
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 
-from perpixel.checkpoint import intact, metadata_of, signed, write_whole
+from perpixel.checkpoint import intact, metadata_of, signed
 from perpixel.errors import ConfigError, OutputError
+from perpixel.whole_file import flush, write_whole
 
 # From the newest to the oldest. A state is written whole as the first, and then moved down.
 NEXT = "state.next.safetensors"
@@ -66,7 +66,7 @@ def write_state(folder: Path, content: bytes) -> None:
         if (folder / STATE).exists():
             (folder / STATE).replace(folder / PREVIOUS)
         (folder / NEXT).replace(folder / STATE)
-        _flush(folder)
+        flush(folder)
     except OSError as error:
         raise OutputError(
             folder / STATE,
@@ -157,11 +157,3 @@ def read_facts(folder: Path) -> dict[str, Any] | None:
             continue
         return facts if isinstance(facts, dict) else None
     return None
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from perpixel.checkpoint import write_whole
 from perpixel.delivery.explain import sheet
 from perpixel.delivery.explain.doubt import certainty
 from perpixel.delivery.explain.heat import class_index, heat_maps
@@ -18,6 +17,7 @@ from perpixel.delivery.explain.skip_levels import skips
 from perpixel.errors import ConfigError, OutputError
 from perpixel.inference.image import ImageLike, decoded
 from perpixel.inference.predictor import Model
+from perpixel.whole_file import write_whole
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from perpixel.checkpoint import write_whole
 from perpixel.delivery.report import figures
 from perpixel.delivery.report.findings import Findings, Watch, look_at
 from perpixel.delivery.report.gallery import Row, row
@@ -19,6 +18,7 @@ from perpixel.delivery.report.run_folder import OpenRun, open_run
 from perpixel.delivery.report.single import changed_settings, class_rows
 from perpixel.errors import ConfigError
 from perpixel.metrics.bootstrap import Interval, paired_bootstrap
+from perpixel.whole_file import write_whole
 
 # Images that are shown, those over which the runs differ most.
 SHOWN = 8

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from perpixel.checkpoint import write_whole
 from perpixel.delivery.report import figures
 from perpixel.delivery.report.facts import versions
 from perpixel.delivery.report.findings import Findings, Watch, look_at
@@ -19,6 +18,7 @@ from perpixel.inference.examination import ExaminedImage
 from perpixel.metrics.object_size import BUCKETS
 from perpixel.training.config import TrainConfig
 from perpixel.training.files import CONFIG, curves
+from perpixel.whole_file import write_whole
 
 PAGE = "report.html"
 # How many of the best images are shown, and of the worst.

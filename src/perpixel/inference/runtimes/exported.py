@@ -16,7 +16,6 @@ from pydantic import ValidationError
 from torch import nn
 from torch.export import ExportedProgram
 
-from perpixel.checkpoint import write_whole
 from perpixel.errors import ConfigError, ModelError
 from perpixel.inference.runtimes import packages
 from perpixel.inference.runtimes.card import FORMAT, KEY, VERSION, ExportCard
@@ -25,6 +24,7 @@ from perpixel.inference.runtimes.openvino_runtime import OpenVinoRuntime
 from perpixel.inference.runtimes.runtime import Precision, Runtime
 from perpixel.inference.runtimes.torch_runtime import TorchRuntime
 from perpixel.score_map import Placement, ScoreMap
+from perpixel.whole_file import write_whole
 
 ONNX, OPENVINO, TORCH = ".onnx", ".xml", ".pt2"
 SUFFIXES = (ONNX, OPENVINO, TORCH)
