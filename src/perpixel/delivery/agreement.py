@@ -100,7 +100,7 @@ def _whole_graph(
             graph, providers=["CPUExecutionProvider"]
         )
         return lambda image: np.asarray(session.run(None, {"image": image})[0])
-    compiled: Any = packages.openvino().compile_model(
+    compiled: Any = packages.openvino_core().compile_model(
         graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )
     return lambda image: np.asarray(compiled([image])[0])

@@ -58,3 +58,34 @@ def test_a_fault_inside_a_package_is_not_taken_for_its_absence(
     monkeypatch.setattr(packages.importlib, "import_module", broken)
     with pytest.raises(ModuleNotFoundError, match="inner"):
         packages.onnx()
+
+
+INTERRUPTED = """
+import faulthandler, gc, os, signal
+faulthandler.enable()
+import torch
+from perpixel.inference.runtimes.conversion import to_openvino
+from perpixel.inference.runtimes.graphs import CoarseGraph
+from perpixel.inference.runtimes.openvino_runtime import OpenVinoRuntime
+from perpixel.networks import build, network_config
+
+options = {"name": "fcn8s", "backbone": "test_resnet", "classes": 2, "head_channels": 8}
+network = build(network_config(options)).eval()
+graph = to_openvino(CoarseGraph(network, 3))
+first = OpenVinoRuntime(graph, network.placement)
+second = OpenVinoRuntime(graph, network.placement)
+first.scores(torch.zeros(1, 3, 64, 64))
+del first
+gc.collect()
+del second
+gc.collect()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    raise SystemExit("not interrupted")
+except KeyboardInterrupt:
+    pass
+"""
+
+
+def test_a_signal_is_survived_when_runtimes_have_come_and_gone() -> None:
+    subprocess.run([sys.executable, "-W", "ignore", "-c", INTERRUPTED], check=True)

@@ -68,8 +68,8 @@ def to_openvino(graph: Graph) -> Any:
     Raises:
         ConfigError: openvino, onnx or onnxscript is not installed.
     """
-    openvino = packages.openvino()
-    return openvino.Core().read_model(to_onnx(graph).SerializeToString())
+    core = packages.openvino_core()
+    return core.read_model(to_onnx(graph).SerializeToString())
 
 
 @contextmanager

@@ -39,11 +39,11 @@ def openvino_graph(network: Network, bands: int, checksum: str) -> Any:
         ConfigError: openvino is not installed, it cannot convert this network, or the converted
             network computes something else.
     """
-    openvino = packages.openvino()
+    core = packages.openvino_core()
     folder = _folder(checksum, "openvino")
     if folder is not None:
         try:
-            return openvino.Core().read_model(folder / "graph.xml", folder / "graph.bin")
+            return core.read_model(folder / "graph.xml", folder / "graph.bin")
         except Exception:  # missing, damaged or unreadable: all are mended by making it anew
             pass
     ours = _prepared(network)

@@ -150,9 +150,9 @@ def _read_onnx(path: Path, precision: Precision | None) -> ExportedModel:
 
 
 def _read_openvino(path: Path, precision: Precision | None) -> ExportedModel:
-    openvino = packages.openvino()
+    core = packages.openvino_core()
     try:
-        model = openvino.Core().read_model(path)
+        model = core.read_model(path)
     except RuntimeError as error:
         raise _refused(path, _line(error)) from None
     stored = model.get_rt_info([KEY]).astype(str) if model.has_rt_info([KEY]) else None

@@ -30,13 +30,14 @@ class OpenVinoRuntime:
     name: RuntimeName = "openvino"
 
     def __init__(self, graph: Any, placement: Placement, precision: Precision = "fp32") -> None:
-        openvino = packages.openvino()
         settings = {
             "INFERENCE_PRECISION_HINT": HINTS[precision],
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",
         }
-        self._take(openvino.compile_model(graph, "CPU", settings), placement, precision)
+        self._take(
+            packages.openvino_core().compile_model(graph, "CPU", settings), placement, precision
+        )
 
     @classmethod
     def compiled(cls, graph: Any, placement: Placement) -> OpenVinoRuntime:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -38,6 +39,20 @@ def openvino() -> Any:
     """OpenVINO, its counters off."""
     _silence()
     return _imported("openvino")
+
+
+@cache
+def openvino_core() -> Any:
+    """The one `openvino.Core` that this process computes with.
+
+    Each Core brings a stack for signals, and on its end puts back the one that it found. Where one
+    was set, as `faulthandler` does, two that end in the order of their making leave a stack that
+    is gone, and the next Ctrl-C ends the process. `openvino.compile_model` makes one at each call.
+
+    Raises:
+        ConfigError: openvino is not installed.
+    """
+    return openvino().Core()
 
 
 def nncf() -> Any:
