@@ -49,7 +49,10 @@ def openvino_graph(network: Network, bands: int, checksum: str) -> Any:
     ours = _prepared(network)
     graph = _attempt("openvino", network, lambda: to_openvino(CoarseGraph(ours, bands)))
     _check(OpenVinoRuntime(graph, network.placement), ours, bands)
-    _keep(folder, lambda to: openvino.save_model(graph, to / "graph.xml", compress_to_fp16=False))
+    _keep(
+        folder,
+        lambda to: packages.openvino().save_model(graph, to / "graph.xml", compress_to_fp16=False),
+    )
     return graph
 
 
