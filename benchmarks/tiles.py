@@ -25,8 +25,8 @@ from jaxtyping import Float
 from PIL import Image
 
 from perpixel.inference.predictor import Model, load
-from perpixel.inference.tiled import predict_tiled
-from perpixel.inference.tiles import Tiler
+from perpixel.inference.tiles.tiled import predict_tiled
+from perpixel.inference.tiles.tiler import Tiler
 
 # Of a window's side: the Gaussian's standard deviation, as nnU-Net has it.
 SIGMA = 1 / 8

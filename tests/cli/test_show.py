@@ -12,7 +12,7 @@ from rich.console import Console
 import perpixel
 from cli.conftest import Command
 from perpixel.cli import terminal
-from perpixel.inference.half_blocks import half_blocks
+from perpixel.inference.pictures.half_blocks import half_blocks
 
 
 def test_without_colours_every_character_is_a_class_s_letter(

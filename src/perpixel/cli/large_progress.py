@@ -20,7 +20,7 @@ from rich.progress import (
 from perpixel.cli.console import OUT
 
 if TYPE_CHECKING:
-    from perpixel.inference.large import Progress as Tiles
+    from perpixel.inference.large.prediction import Progress as Tiles
 
 Images = Callable[[int, int], None]
 Watch = Callable[[Path, "Tiles"], None]

@@ -11,7 +11,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from perpixel.delivery.report import Comparison
-    from perpixel.inference.areas import ClassAreas
+    from perpixel.inference.large.areas import ClassAreas
     from perpixel.metrics import Scores
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from perpixel.cli.console import OUT
 
 if TYPE_CHECKING:
-    from perpixel.inference.half_blocks import HalfBlocks
+    from perpixel.inference.pictures.half_blocks import HalfBlocks
     from perpixel.inference.segmentation import ClassMask
 
 UPPER_HALF = "▀"
@@ -25,7 +25,7 @@ def draw(image: Path, segmentation: ClassMask) -> None:
     A letter in each class's largest region leads to its name in the legend. Where there are no
     colours (a file, NO_COLOR), every character is its class's letter.
     """
-    from perpixel.inference.half_blocks import half_blocks
+    from perpixel.inference.pictures.half_blocks import half_blocks
 
     picture = half_blocks(segmentation, OUT.width)
     OUT.print(str(image), style="bold", soft_wrap=True)
@@ -52,7 +52,7 @@ def _coloured(picture: HalfBlocks) -> Text:
 
 
 def _legend(picture: HalfBlocks, segmentation: ClassMask) -> Columns:
-    from perpixel.inference.legend import share_text
+    from perpixel.inference.pictures.legend import share_text
 
     labels, areas = segmentation.labels, segmentation.areas()
     entries = []

@@ -9,7 +9,7 @@ import typer
 from perpixel.errors import ConfigError
 
 if TYPE_CHECKING:
-    from perpixel.inference.tile_size import Tiling
+    from perpixel.inference.tiles.tile_size import Tiling
 
 Tile = Annotated[
     str,
@@ -38,7 +38,7 @@ def tiling_of(tile: str, memory: str | None, halo: int | None) -> Tiling:
     Raises:
         ConfigError: one makes no sense.
     """
-    from perpixel.inference.tile_size import Tiling
+    from perpixel.inference.tiles.tile_size import Tiling
 
     match tile:
         case "none" | "auto":

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw
 
 from perpixel.data.dataset import Pair
 from perpixel.data.sample import Sample, read_sample
-from perpixel.inference.display import displayable
-from perpixel.inference.legend import font
+from perpixel.inference.pictures.display import displayable
+from perpixel.inference.pictures.legend import font
 from perpixel.inference.predictor import Model
 from perpixel.labels import LabelSpace
 

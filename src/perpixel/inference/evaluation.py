@@ -12,10 +12,10 @@ from perpixel.data.dataset import Pair
 from perpixel.data.sample import Sample, evaluation_samples
 from perpixel.errors import DataError
 from perpixel.inference.counting import confusion_counts
-from perpixel.inference.large_evaluation import divided, large_counts
+from perpixel.inference.large.evaluation import divided, large_counts
 from perpixel.inference.predictor import Model
 from perpixel.inference.test_time import averaged_argmax, check_scales
-from perpixel.inference.tile_size import Tiling
+from perpixel.inference.tiles.tile_size import Tiling
 from perpixel.metrics import Confusion, Scores
 
 Mask = Integer[np.ndarray, "*shape"]

@@ -13,8 +13,8 @@ from perpixel.data.sample import Sample, evaluation_samples
 from perpixel.errors import ConfigError, DataError, ModelError
 from perpixel.inference.export import Export, export
 from perpixel.inference.inputs import expand, stems
-from perpixel.inference.large import LargePrediction, Progress
-from perpixel.inference.large_images import LargeImages
+from perpixel.inference.large.large_images import LargeImages
+from perpixel.inference.large.prediction import LargePrediction, Progress
 from perpixel.inference.pipeline import finished_behind
 from perpixel.inference.predictor import Model
 from perpixel.inference.probability_file import write_probabilities
@@ -30,7 +30,7 @@ from perpixel.inference.results import (
 )
 from perpixel.inference.segmentation import ClassMask
 from perpixel.inference.test_time import check_scales
-from perpixel.inference.tile_size import Tiling
+from perpixel.inference.tiles.tile_size import Tiling
 from perpixel.score_map import ScoreMap
 from perpixel.whole_file import write_whole
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from perpixel.errors import ConfigError, OutputError
 from perpixel.inference.export import Format
-from perpixel.inference.large import LargePrediction
+from perpixel.inference.large.prediction import LargePrediction
 from perpixel.inference.predictor import Model
 from perpixel.inference.segmentation import ClassMask
 from perpixel.whole_file import write_whole

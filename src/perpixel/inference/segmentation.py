@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float32, Integer, Shaped
 from PIL import Image
 
-from perpixel.inference.display import displayable
-from perpixel.inference.overlay import draw_overlay
+from perpixel.inference.pictures.display import displayable
+from perpixel.inference.pictures.overlay import draw_overlay
 from perpixel.labels import LabelSpace
 from perpixel.whole_file import write_whole
 

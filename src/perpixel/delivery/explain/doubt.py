@@ -11,7 +11,7 @@ from perpixel import kernels
 from perpixel.delivery.explain import sheet
 from perpixel.delivery.explain.scored import scored
 from perpixel.inference.image import ImageLike
-from perpixel.inference.legend import share_text
+from perpixel.inference.pictures.legend import share_text
 from perpixel.inference.predictor import Model
 from perpixel.score_map import ScoreMap
 

@@ -15,7 +15,7 @@ from perpixel.delivery.explain import sheet
 from perpixel.delivery.explain.scored import cell_probabilities, scored
 from perpixel.errors import ConfigError
 from perpixel.inference.image import ImageLike
-from perpixel.inference.legend import share_text
+from perpixel.inference.pictures.legend import share_text
 from perpixel.inference.predictor import Model
 from perpixel.labels import LabelSpace
 

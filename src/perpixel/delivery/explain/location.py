@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from perpixel.delivery.explain import sheet
 from perpixel.delivery.explain.scored import Extent
 from perpixel.inference.image import ImageLike, decoded
-from perpixel.inference.legend import share_text
+from perpixel.inference.pictures.legend import share_text
 from perpixel.inference.test_time import resized, seen_from
 from perpixel.networks.classifier import Classifier, class_called, pretrained_classifier
 from perpixel.networks.convolutionalize import convolutionalize

@@ -21,8 +21,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch, Rectangle
 
 from perpixel.delivery.explain.scored import Extent
-from perpixel.inference.display import displayable
-from perpixel.inference.legend import share_text
+from perpixel.inference.pictures.display import displayable
+from perpixel.inference.pictures.legend import share_text
 from perpixel.labels import LabelSpace
 
 Picture = UInt8[np.ndarray, "h w 3"]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from perpixel import kernels
 from perpixel.delivery.explain import sheet
 from perpixel.inference.image import ImageLike, decoded
-from perpixel.inference.legend import share_text
+from perpixel.inference.pictures.legend import share_text
 from perpixel.inference.predictor import Model
 from perpixel.labels import LabelSpace
 from perpixel.networks.skip_sum import skip_layers, without

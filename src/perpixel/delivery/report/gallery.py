@@ -12,9 +12,9 @@ from PIL import Image
 
 from perpixel.data.dataset import Pair
 from perpixel.data.sample import read_sample
-from perpixel.inference.display import displayable
 from perpixel.inference.examination import ExaminedImage
-from perpixel.inference.overlay import painted
+from perpixel.inference.pictures.display import displayable
+from perpixel.inference.pictures.overlay import painted
 from perpixel.inference.predictor import Model
 from perpixel.labels import LabelSpace
 

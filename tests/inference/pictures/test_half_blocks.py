@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perpixel.inference.half_blocks import LETTERS, NO_LABEL, half_blocks
+from perpixel.inference.pictures.half_blocks import LETTERS, NO_LABEL, half_blocks
 from perpixel.inference.segmentation import Segmentation
 from perpixel.labels import LabelSpace
 

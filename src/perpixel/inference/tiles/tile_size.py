@@ -11,11 +11,11 @@ import torch
 
 from perpixel.data.source import Source
 from perpixel.errors import ConfigError
-from perpixel.inference.mask_file import CACHE_BYTES
+from perpixel.inference.large.mask_file import CACHE_BYTES
 from perpixel.inference.memory import forward_bytes, memory_bytes, own_memory
 from perpixel.inference.predictor import Model
-from perpixel.inference.tile_geometry import TileGeometry
-from perpixel.inference.tiles import Tiler
+from perpixel.inference.tiles.geometry import TileGeometry
+from perpixel.inference.tiles.tiler import Tiler
 
 # Windows that wait for the network, and masks that wait for the disk, at most; one more of each is
 # at work.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perpixel.inference.display import displayable
+from perpixel.inference.pictures.display import displayable
 
 
 def test_8_bit_rgb_is_shown_as_it_is():

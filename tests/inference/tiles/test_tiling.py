@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perpixel.inference.axis import Axis
-from perpixel.inference.tiling import TilePlan
+from perpixel.inference.tiles.axis import Axis
+from perpixel.inference.tiles.tiling import TilePlan
 from perpixel.networks.canvas import Canvas
 from perpixel.networks.span import Span
 from perpixel.score_map import lookup

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from perpixel.errors import OutputError
-from perpixel.inference.tiling import Rectangle
+from perpixel.inference.tiles.tiling import Rectangle
 
 FORMAT = "perpixel unfinished mask 1"
 

@@ -14,10 +14,10 @@ from perpixel.data.mask_windows import MaskWindows
 from perpixel.data.masks import other_size
 from perpixel.errors import ConfigError
 from perpixel.inference.counting import confusion_counts
-from perpixel.inference.large_image import LargeImage
-from perpixel.inference.large_images import LargeImages
+from perpixel.inference.large.large_image import LargeImage
+from perpixel.inference.large.large_images import LargeImages
 from perpixel.inference.predictor import Model
-from perpixel.inference.tile_size import Tiling
+from perpixel.inference.tiles.tile_size import Tiling
 
 
 def divided(

@@ -13,9 +13,9 @@ from perpixel.data.dataset import Pair
 from perpixel.data.mask_encoding import IGNORED, MaskEncoding, pack_colour
 from perpixel.errors import ConfigError, DataError
 from perpixel.inference.evaluation import count, evaluate
-from perpixel.inference.large_evaluation import large_counts
+from perpixel.inference.large.evaluation import large_counts
 from perpixel.inference.predictor import Model
-from perpixel.inference.tile_size import Tiling
+from perpixel.inference.tiles.tile_size import Tiling
 from perpixel.labels import LabelSpace
 from perpixel.networks import build, network_config
 from perpixel.preprocessing import Preprocessing

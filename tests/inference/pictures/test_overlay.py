@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from perpixel.inference import overlay
-from perpixel.inference.legend import (
+from perpixel.inference.pictures import overlay
+from perpixel.inference.pictures.legend import (
     LONGEST_NAME,
     Entry,
     font,

@@ -15,8 +15,8 @@ from torch import nn
 
 from perpixel.errors import ConfigError, ModelError
 from perpixel.inference.predictor import Model
-from perpixel.inference.tiled import predict_tiled
-from perpixel.inference.tiles import Tiler
+from perpixel.inference.tiles.tiled import predict_tiled
+from perpixel.inference.tiles.tiler import Tiler
 from perpixel.labels import LabelSpace
 from perpixel.networks import build, network_config
 from perpixel.networks.config import TorchvisionConfig

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from perpixel.inference.axis import Axis, Cut
+from perpixel.inference.tiles.axis import Axis, Cut
 
 
 class Rectangle(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Integer, UInt8
 from PIL import Image, ImageDraw
 
-from perpixel.inference.legend import Entry, font, share_text, with_legend
+from perpixel.inference.pictures.legend import Entry, font, share_text, with_legend
 from perpixel.labels import LabelSpace
 
 # The picture of a smaller image is enlarged, by whole pixels, until its longer side has this many.

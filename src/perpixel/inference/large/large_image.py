@@ -17,13 +17,13 @@ from jaxtyping import Bool, Shaped
 
 from perpixel import kernels
 from perpixel.data.source import Source, open_source
+from perpixel.inference.large.unfinished import begun
 from perpixel.inference.memory import memory_bytes
 from perpixel.inference.predictor import Model
-from perpixel.inference.tile_size import READ_AHEAD, Tiling, choose
-from perpixel.inference.tiled import Disagreement, disagreement
-from perpixel.inference.tiles import Mean, Tiler
-from perpixel.inference.tiling import Rectangle, Tile, TilePlan
-from perpixel.inference.unfinished import begun
+from perpixel.inference.tiles.tile_size import READ_AHEAD, Tiling, choose
+from perpixel.inference.tiles.tiled import Disagreement, disagreement
+from perpixel.inference.tiles.tiler import Mean, Tiler
+from perpixel.inference.tiles.tiling import Rectangle, Tile, TilePlan
 from perpixel.score_map import ScoreMap
 
 # What is free differs a little from run to run, and so do the tiles that fit.

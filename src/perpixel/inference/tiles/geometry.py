@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import nn
 
 from perpixel.errors import ModelError
-from perpixel.inference.axis import Axis
 from perpixel.inference.runtimes.torch_runtime import evaluating
-from perpixel.inference.tiling import TilePlan
+from perpixel.inference.tiles.axis import Axis
+from perpixel.inference.tiles.tiling import TilePlan
 from perpixel.networks.image_mean import FeaturesBefore
 from perpixel.networks.network import Network
 from perpixel.networks.receptive_field import LARGE, of_walk

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
-from perpixel.inference.display import displayable
+from perpixel.inference.pictures.display import displayable
 from perpixel.inference.segmentation import ClassMask
 
 # One for each class that is in the picture, the largest first; further classes have none.

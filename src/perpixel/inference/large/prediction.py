@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from perpixel.errors import OutputError
-from perpixel.inference.areas import AreaCount, ClassAreas
-from perpixel.inference.large_image import LargeImage, Mask
-from perpixel.inference.mask_file import MaskFormat, check_format, write_mask_file
+from perpixel.inference.large.areas import AreaCount, ClassAreas
+from perpixel.inference.large.large_image import LargeImage, Mask
+from perpixel.inference.large.mask_file import MaskFormat, check_format, write_mask_file
+from perpixel.inference.large.unfinished import Unfinished
 from perpixel.inference.predictor import Model
-from perpixel.inference.tile_size import WRITE_BEHIND, Tiling
-from perpixel.inference.tiled import Disagreement
-from perpixel.inference.unfinished import Unfinished
+from perpixel.inference.tiles.tile_size import WRITE_BEHIND, Tiling
+from perpixel.inference.tiles.tiled import Disagreement
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from perpixel.errors import ConfigError
 from perpixel.inference.image import ImageLike, decoded
 from perpixel.inference.predictor import Model
 from perpixel.inference.segmentation import Segmentation
-from perpixel.inference.tiles import Mean, Read, Tiler
-from perpixel.inference.tiling import TilePlan
+from perpixel.inference.tiles.tiler import Mean, Read, Tiler
+from perpixel.inference.tiles.tiling import TilePlan
 
 # Tiles that are computed once more, with all that they see, to measure what a smaller halo costs.
 SAMPLED_TILES = 4

@@ -16,12 +16,12 @@ from jaxtyping import Float, Float32, Shaped
 from torch import nn
 
 from perpixel.errors import ConfigError
-from perpixel.inference.axis import Cut
-from perpixel.inference.blend import blended
 from perpixel.inference.predictor import Model
 from perpixel.inference.runtimes import TorchRuntime
-from perpixel.inference.tile_geometry import ScoresOfCanvas, TileGeometry
-from perpixel.inference.tiling import Tile, TilePlan
+from perpixel.inference.tiles.axis import Cut
+from perpixel.inference.tiles.blend import blended
+from perpixel.inference.tiles.geometry import ScoresOfCanvas, TileGeometry
+from perpixel.inference.tiles.tiling import Tile, TilePlan
 from perpixel.networks.image_mean import FeaturesBefore, given_mean
 from perpixel.score_map import ScoreMap
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perpixel.errors import OutputError
-from perpixel.inference.tiling import Rectangle
-from perpixel.inference.unfinished import Unfinished, begun
+from perpixel.inference.large.unfinished import Unfinished, begun
+from perpixel.inference.tiles.tiling import Rectangle
 
 SIZE = (20, 31)
 KEY = {"image": "a.tif", "tile": 8}

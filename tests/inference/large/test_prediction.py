@@ -23,13 +23,12 @@ from perpixel.checkpoint import Checkpoint, write_checkpoint
 from perpixel.data.raster import RasterSource
 from perpixel.data.window import Window
 from perpixel.errors import ConfigError, DataError, ModelError, OutputError
-from perpixel.inference import large_image
-from perpixel.inference.large import Progress, predict_large
-from perpixel.inference.large_image import LargeImage, checksum
+from perpixel.inference.large.large_image import LargeImage, checksum
+from perpixel.inference.large.prediction import Progress, large_image, predict_large
+from perpixel.inference.large.unfinished import Unfinished
 from perpixel.inference.predictor import Model, load
-from perpixel.inference.tile_size import Tiling
-from perpixel.inference.tiling import Rectangle
-from perpixel.inference.unfinished import Unfinished
+from perpixel.inference.tiles.tile_size import Tiling
+from perpixel.inference.tiles.tiling import Rectangle
 from perpixel.labels import LabelSpace
 from perpixel.networks import build, network_config
 from perpixel.preprocessing import Preprocessing
@@ -220,9 +219,9 @@ _RUN = """
 import sys, torch
 torch.set_num_threads(1)
 from pathlib import Path
-from perpixel.inference.large import predict_large
+from perpixel.inference.large.prediction import predict_large
 from perpixel.inference.predictor import load
-from perpixel.inference.tile_size import Tiling
+from perpixel.inference.tiles.tile_size import Tiling
 model, image, out = sys.argv[1:]
 def told(now):
     sys.stdout.write(f"{now.stage} {now.done}\\n")

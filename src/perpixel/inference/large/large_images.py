@@ -10,12 +10,12 @@ from pathlib import Path
 
 from perpixel.data.source import Outline, outline
 from perpixel.errors import DataError, ModelError
-from perpixel.inference.large import LargePrediction, Progress, predict_large
-from perpixel.inference.mask_file import SUFFIX, MaskFormat
+from perpixel.inference.large.mask_file import SUFFIX, MaskFormat
+from perpixel.inference.large.prediction import LargePrediction, Progress, predict_large
 from perpixel.inference.memory import memory_bytes
 from perpixel.inference.predictor import Model
-from perpixel.inference.tile_geometry import TileGeometry
-from perpixel.inference.tile_size import Footprint, Tiling
+from perpixel.inference.tiles.geometry import TileGeometry
+from perpixel.inference.tiles.tile_size import Footprint, Tiling
 
 
 @dataclass(frozen=True)

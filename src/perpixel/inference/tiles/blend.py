@@ -13,8 +13,8 @@ from itertools import groupby
 import torch
 from jaxtyping import Float, Float32
 
-from perpixel.inference.axis import Cut
-from perpixel.inference.tiling import Tile, TilePlan
+from perpixel.inference.tiles.axis import Cut
+from perpixel.inference.tiles.tiling import Tile, TilePlan
 from perpixel.score_map import ScoreMap
 
 Computed = Iterator[tuple[Tile, ScoreMap]]
