@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,10 +12,29 @@ from networks.test_conformance import shaken
 
 from perpixel.inference.runtimes.conversion import to_openvino
 from perpixel.inference.runtimes.graphs import CoarseGraph
+from perpixel.inference.runtimes.openvino_runtime import OpenVinoRuntime
 from perpixel.inference.runtimes.quantisation import Quantised, quantised
 from perpixel.inference.runtimes.runtime import Runtime
 from perpixel.networks import network_config
 from perpixel.networks.folding import folded
+
+
+class SignalStack(ctypes.Structure):
+    """`stack_t` of <signal.h>."""
+
+    _fields_ = (
+        ("pointer", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("size", ctypes.c_size_t),
+    )
+
+
+def signal_stack() -> tuple[int | None, int]:
+    """Where handlers of signals run in this thread, and how much room they have there."""
+    found = SignalStack()
+    assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(found)) == 0
+    return found.pointer, found.size
+
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -42,6 +62,11 @@ def test_how_far_the_score_may_fall_decides_which_layers_stay() -> None:
         )
 
     convolutions = sum(isinstance(one, torch.nn.Conv2d) for one in network.modules())
+    # The first model that is compiled brings one.
+    OpenVinoRuntime(graph, network.placement)
+    before = signal_stack()
     everything, nothing = within(10.0), within(1e-4)
+    # One that is gone would end the process at the next signal.
+    assert signal_stack() == before
     assert (everything.layers, len(everything.kept)) == (convolutions, 0)
     assert (nothing.layers, len(nothing.kept)) == (convolutions, convolutions)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -53,6 +55,19 @@ def openvino_core() -> Any:
         ConfigError: openvino is not installed.
     """
     return openvino().Core()
+
+
+@contextmanager
+def sharing_the_core() -> Iterator[None]:
+    """Within it, whoever makes an `openvino.Core` or compiles by another, as nncf does for every
+    model that it computes, is given this process's one."""
+    package, core = openvino(), openvino_core()
+    own = package.Core, package.compile_model
+    package.Core, package.compile_model = lambda: core, core.compile_model
+    try:
+        yield
+    finally:
+        package.Core, package.compile_model = own
 
 
 def nncf() -> Any:

@@ -71,7 +71,11 @@ def quantised(
         return score(OpenVinoRuntime.compiled(compiled, placement), list(items)), None
 
     # NNCF draws its own bars, on the caller's output.
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+    with (
+        packages.sharing_the_core(),
+        warnings.catch_warnings(),
+        redirect_stdout(io.StringIO()),
+    ):
         warnings.simplefilter("ignore")
         found = nncf.quantize_with_accuracy_control(
             model,
