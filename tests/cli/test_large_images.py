@@ -71,10 +71,11 @@ def test_a_raster_keeps_its_place_and_gets_its_hectares(
     assert str(raster) in areas.read_text()
 
 
+@pytest.mark.parametrize("halo", [4, "auto"])
 def test_a_smaller_halo_is_told_with_what_it_costs(
-    command: Command, model: Path, raster: Path, tmp_path: Path
+    command: Command, model: Path, raster: Path, tmp_path: Path, halo: int | str
 ) -> None:
-    options = ("--tile", 32, "--halo", 4)
+    options = ("--tile", 32, "--halo", halo)
     result = command("predict", model, raster, "--out", tmp_path / "masks", *options)
     assert result.exit_code == 0, result.output
     assert "tiles are approximate" in result.output
@@ -101,6 +102,7 @@ def test_scores_of_tiles_are_near_those_of_whole_images(
         (("--tile", "0"), "pixels above 0"),
         (("--memory", "plenty"), "2G"),
         (("--halo", "-3"), "from 0 up"),
+        (("--halo", "wide"), "auto, or a number"),
         (("--format", "geotiff", "--overlay"), "geotiff and an overlay"),
         (("--format", "geotiff", "--flip"), "mirror image"),
     ],

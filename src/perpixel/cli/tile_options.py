@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -24,15 +24,16 @@ Memory = Annotated[
     typer.Option(help="What the process may hold, such as 2G; else what is free.", metavar="SIZE"),
 ]
 Halo = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        help="Show a tile at most so many pixels around it: faster, and approximate.",
-        metavar="PIXELS",
+        help="Show a tile at most so many pixels around it: faster, and approximate; auto: as "
+        "many as matter to this model on this image.",
+        metavar="auto|PIXELS",
     ),
 ]
 
 
-def tiling_of(tile: str, memory: str | None, halo: int | None) -> Tiling:
+def tiling_of(tile: str, memory: str | None, halo: str | None) -> Tiling:
     """What the options say.
 
     Raises:
@@ -40,15 +41,31 @@ def tiling_of(tile: str, memory: str | None, halo: int | None) -> Tiling:
     """
     from perpixel.inference.tiles.tile_size import Tiling
 
+    around = _halo(halo)
     match tile:
         case "none" | "auto":
-            return Tiling(tile, memory, halo)
+            return Tiling(tile, memory, around)
         case _ if tile.isdecimal():
-            return Tiling(int(tile), memory, halo)
+            return Tiling(int(tile), memory, around)
         case _:
             raise ConfigError(
                 "--tile",
                 found=f"{tile!r}",
                 expected="none, auto, or a number of pixels",
                 mend="Leave it out, or say such as --tile 2048",
+            )
+
+
+def _halo(halo: str | None) -> Literal["auto"] | int | None:
+    match halo:
+        case None | "auto":
+            return halo
+        case _ if halo.removeprefix("-").isdecimal():
+            return int(halo)
+        case _:
+            raise ConfigError(
+                "--halo",
+                found=f"{halo!r}",
+                expected="auto, or a number of pixels",
+                mend="Leave it out, and tiles are exact, or say such as --halo 192",
             )

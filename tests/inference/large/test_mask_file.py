@@ -13,8 +13,8 @@ from PIL import Image
 
 from perpixel.data.place import Place
 from perpixel.errors import OutputError
+from perpixel.inference.large import mask_file
 from perpixel.inference.large.mask_file import write_mask_file
-from perpixel.inference.large.prediction import mask_file
 from perpixel.inference.segmentation import Segmentation
 from perpixel.labels import LabelSpace
 

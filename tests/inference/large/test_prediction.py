@@ -21,14 +21,17 @@ from safetensors.torch import load_file
 
 from perpixel.checkpoint import Checkpoint, write_checkpoint
 from perpixel.data.raster import RasterSource
+from perpixel.data.source import Source
 from perpixel.data.window import Window
 from perpixel.errors import ConfigError, DataError, ModelError, OutputError
+from perpixel.inference.large import large_image
 from perpixel.inference.large.large_image import LargeImage, checksum
-from perpixel.inference.large.prediction import Progress, large_image, predict_large
+from perpixel.inference.large.prediction import Progress, predict_large
 from perpixel.inference.large.unfinished import Unfinished
 from perpixel.inference.predictor import Model, load
 from perpixel.inference.tiles.tile_size import Tiling
-from perpixel.inference.tiles.tiling import Rectangle
+from perpixel.inference.tiles.tiler import Tiler
+from perpixel.inference.tiles.tiling import Rectangle, TilePlan
 from perpixel.labels import LabelSpace
 from perpixel.networks import build, network_config
 from perpixel.preprocessing import Preprocessing
@@ -297,8 +300,12 @@ def test_auto_takes_up_the_tiles_that_were_begun_though_it_would_now_take_others
         if now.done == 5:
             raise StopError
 
-    chosen = [((96, 96), 1), ((128, 96), 1)]
-    monkeypatch.setattr(large_image, "choose", lambda *_: chosen[0])
+    chosen = [(96, 96), (128, 96)]
+
+    def choose(tiler: Tiler, source: Source, *_: object) -> tuple[TilePlan, int]:
+        return tiler.plan(source.size, chosen[0]), 1
+
+    monkeypatch.setattr(large_image, "choose", choose)
     with pytest.raises(StopError):
         predict_large(model, raster, out, progress=interrupt)
     del chosen[0]
@@ -330,7 +337,9 @@ def test_what_is_held_does_not_grow_with_the_image(
     monkeypatch.setattr(RasterSource, "read", counted_read)
     monkeypatch.setattr(Unfinished, "write", counted_write)
     # The batch is decided by free memory, which the test machine's is none of.
-    monkeypatch.setattr(large_image, "choose", lambda *_: ((64, 64), 1))
+    monkeypatch.setattr(
+        large_image, "choose", lambda tiler, source, *_: (tiler.plan(source.size, 64), 1)
+    )
     found = []
     for height in (800, 1600):
         rng = np.random.default_rng(height)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,7 @@ class LargeImage:
         source = open_source(image, most)
         try:
             model.preprocessing.fit_bands(source.read(0, 0, 1, 1).pixels, str(image))
-            tile, batch = choose(tiler, source, tiling)
-            plan = tiler.plan(source.size, tile, tiling.halo)
+            plan, batch = choose(tiler, source, tiling, partial(_pixels, tiler.model, source))
             work = cls(tiler, source, plan, _steps(plan, batch))
             earlier = None if out is None or tiling.tile != "auto" else begun(out)
             if earlier is not None:
@@ -158,25 +158,14 @@ class LargeImage:
         """For each tile what the network sees, and where its own pixels were measured."""
         found = []
         for tile in self.steps[step]:
-            pixels, measured = self._filled(*tile.source)
+            pixels, measured = _filled(self.tiler.model, self.source, *tile.source)
             if measured is not None:
                 measured = _part(measured, tile.source, tile.core)
             found.append((pixels, measured))
         return found
 
     def _read(self, top: int, left: int, height: int, width: int) -> Pixels:
-        return self._filled(top, left, height, width)[0]
-
-    def _filled(self, top: int, left: int, height: int, width: int) -> Seen:
-        """A window in the network's bands; what was not measured looks like what lies beyond the
-        image."""
-        window = self.source.read(top, left, height, width)
-        preprocessing = self.tiler.model.preprocessing
-        pixels = preprocessing.fit_bands(window.pixels, str(self.source.path))
-        if window.measured is not None and pixels.dtype.kind != "f":
-            fill = np.rint(preprocessing.fill(pixels.dtype)).astype(pixels.dtype)
-            pixels = np.where(window.measured, pixels, fill[:, None, None])
-        return pixels, window.measured
+        return _pixels(self.tiler.model, self.source, top, left, height, width)
 
     def _mask(self, score_map: ScoreMap, measured: Measured | None, min_confidence: float) -> Mask:
         labels = self.tiler.model.labels
@@ -235,6 +224,21 @@ def _steps(plan: TilePlan, batch: int) -> tuple[tuple[Tile, ...], ...]:
         else:
             steps.append((tile,))
     return tuple(steps)
+
+
+def _pixels(model: Model, source: Source, top: int, left: int, height: int, width: int) -> Pixels:
+    return _filled(model, source, top, left, height, width)[0]
+
+
+def _filled(model: Model, source: Source, top: int, left: int, height: int, width: int) -> Seen:
+    """A window in the network's bands; what was not measured looks like what lies beyond the
+    image."""
+    window = source.read(top, left, height, width)
+    pixels = model.preprocessing.fit_bands(window.pixels, str(source.path))
+    if window.measured is not None and pixels.dtype.kind != "f":
+        fill = np.rint(model.preprocessing.fill(pixels.dtype)).astype(pixels.dtype)
+        pixels = np.where(window.measured, pixels, fill[:, None, None])
+    return pixels, window.measured
 
 
 def _part(values: Measured, source: Rectangle, core: Rectangle) -> Measured:

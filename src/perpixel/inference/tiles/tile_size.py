@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,8 +15,10 @@ from perpixel.errors import ConfigError
 from perpixel.inference.large.mask_file import CACHE_BYTES
 from perpixel.inference.memory import forward_bytes, memory_bytes, own_memory
 from perpixel.inference.predictor import Model
+from perpixel.inference.tiles.effective_halo import effective_halo
 from perpixel.inference.tiles.geometry import TileGeometry
-from perpixel.inference.tiles.tiler import Tiler
+from perpixel.inference.tiles.tiler import Read, Tiler
+from perpixel.inference.tiles.tiling import TilePlan
 
 # Windows that wait for the network, and masks that wait for the disk, at most; one more of each is
 # at work.
@@ -37,7 +40,8 @@ class Tiling:
             else in tiles as large as the memory allows; or the side of a tile in pixels.
         memory: what the process may hold, as `memory_bytes` reads it; None: most of what is free.
         halo: at most so many pixels around its own a tile is shown, which makes it approximate;
-            None: all that its cells see, which makes it exact.
+            None: all that its cells see, which makes it exact; "auto": `effective_halo` of the
+            image, measured where it needs tiles.
 
     Raises:
         ConfigError: the memory is no amount, the tile not above 0, or the halo below.
@@ -45,13 +49,13 @@ class Tiling:
 
     tile: Literal["none", "auto"] | int = "auto"
     memory: str | None = None
-    halo: int | None = None
+    halo: int | Literal["auto"] | None = None
 
     def __post_init__(self) -> None:
         memory_bytes(self.memory)
         if isinstance(self.tile, int) and self.tile < 1:
             raise _wrong("tile", self.tile, "none, auto, or pixels above 0")
-        if self.halo is not None and self.halo < 0:
+        if isinstance(self.halo, int) and self.halo < 0:
             raise _wrong("halo", self.halo, "pixels from 0 up")
 
 
@@ -95,25 +99,45 @@ class Footprint:
         return int(max(free / (self.host + self.device), 0))
 
 
-def choose(tiler: Tiler, source: Source, tiling: Tiling) -> tuple[tuple[int, int], int]:
-    """Height and width of the tiles, the image's own where it is predicted whole, and how many of
-    them go through the network together.
+def choose(tiler: Tiler, source: Source, tiling: Tiling, read: Read) -> tuple[TilePlan, int]:
+    """The tiles, one where the image is predicted whole, and how many of them go through the
+    network together.
+
+    Args:
+        tiler: of the model.
+        source: of the image.
+        tiling: what was asked for.
+        read: the image's windows, as the network is shown them.
 
     Raises:
         ConfigError: the memory is too small.
     """
     if tiling.tile == "none":
-        return source.size, 1
+        return tiler.plan(source.size, source.size), 1
     model, grid = tiler.model, tiler.geometry.grid
     footprint = Footprint.of(model, tiler.geometry, source.bands, source.dtype)
     room = footprint.pixels(model, memory_bytes(tiling.memory))
     if isinstance(tiling.tile, int):
         tile = _rounded(tiling.tile, grid), _rounded(tiling.tile, grid)
-        shown = math.prod(tiler.plan(source.size, tile, tiling.halo).largest)
+        plan = tiler.plan(source.size, tile, _halo(tiler, source.size, tiling, read))
+        shown = math.prod(plan.largest)
         if tiling.memory is not None and shown > room:
             raise _too_little(tiling.memory, shown - room, footprint, f"tiles of {tiling.tile}")
-        return tile, min(max(room // shown, 1), _BATCH)
-    return _largest(tiler, source.size, tiling, room, footprint), 1
+        return plan, min(max(room // shown, 1), _BATCH)
+    canvas = [tiler.geometry.network.canvas.length(pixels) for pixels in source.size]
+    if math.prod(canvas) <= room:
+        return tiler.plan(source.size, source.size), 1
+    halo = _halo(tiler, source.size, tiling, read)
+    largest = _largest(tiler, source.size, canvas, halo, room)
+    if largest is None:
+        least = math.prod(tiler.plan(source.size, grid, halo).largest)
+        missing = max(least - room, 0)
+        raise _too_little(tiling.memory or "what is free", missing, footprint, "the smallest tiles")
+    return largest, 1
+
+
+def _halo(tiler: Tiler, size: tuple[int, int], tiling: Tiling, read: Read) -> int | None:
+    return effective_halo(tiler, size, read) if tiling.halo == "auto" else tiling.halo
 
 
 def _scored(network: Any, images: torch.Tensor) -> Any:
@@ -123,34 +147,29 @@ def _scored(network: Any, images: torch.Tensor) -> Any:
 def _largest(
     tiler: Tiler,
     size: tuple[int, int],
-    tiling: Tiling,
+    canvas: Sequence[int],
+    halo: int | None,
     room: int,
-    footprint: Footprint,
-) -> tuple[int, int]:
+) -> TilePlan | None:
+    """The largest tiles of which the network can be shown `room` pixels at once, if any."""
     geometry = tiler.geometry
-    canvas = [geometry.network.canvas.length(pixels) for pixels in size]
-    if math.prod(canvas) <= room:
-        return size
     # A square, but as long as the image along its other side where that is less.
     height = min(math.isqrt(room), canvas[0])
     width = min(room // max(height, 1), canvas[1])
     height = min(room // max(width, 1), canvas[0])
-    halo = geometry.halo if tiling.halo is None else min(tiling.halo, geometry.halo)
+    around = geometry.halo if halo is None else min(halo, geometry.halo)
     tile = [
-        whole if shown >= length else shown - 2 * halo
+        whole if shown >= length else shown - 2 * around
         for shown, length, whole in zip((height, width), canvas, size, strict=True)
     ]
     while min(tile) >= geometry.grid:
         even = (_even(size[0], tile[0], geometry.grid), _even(size[1], tile[1], geometry.grid))
-        plan = tiler.plan(size, even, tiling.halo)
+        plan = tiler.plan(size, even, halo)
         if math.prod(plan.largest) <= room:
-            return even
+            return plan
         longer = 0 if plan.largest[0] >= plan.largest[1] else 1
         tile[longer] = even[longer] - max(geometry.grid, even[longer] // 16)
-    least = math.prod(tiler.plan(size, geometry.grid, tiling.halo).largest)
-    raise _too_little(
-        tiling.memory or "what is free", max(least - room, 0), footprint, "the smallest tiles"
-    )
+    return None
 
 
 def _even(pixels: int, longest: int, grid: int) -> int:
