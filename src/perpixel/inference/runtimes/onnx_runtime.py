@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float32
 
@@ -47,7 +48,8 @@ class OnnxRuntime:
 
     def scores(self, batch: Float32[torch.Tensor, "batch bands H W"]) -> ScoreMap:
         """Score normalised images of one size."""
-        images = batch.cpu().contiguous().numpy()
+        # Not by torch, whose threads would spin on after it beside the runtime's own.
+        images = np.ascontiguousarray(batch.cpu().numpy())
         (scores,) = self._session.run(None, {self._input: images})
         height, width = batch.shape[2:]
         return self.placement.of(torch.from_numpy(scores), (height, width))

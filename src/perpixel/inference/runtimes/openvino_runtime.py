@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float32
 
@@ -57,7 +58,8 @@ class OpenVinoRuntime:
         """Score normalised images of one size."""
         if not hasattr(self._local, "request"):
             self._local.request = self._compiled.create_infer_request()
-        images = batch.cpu().contiguous().numpy()
+        # Not by torch, whose threads would spin on after it beside the runtime's own.
+        images = np.ascontiguousarray(batch.cpu().numpy())
         results = self._local.request.infer([images], share_inputs=True, share_outputs=False)
         height, width = batch.shape[2:]
         return self.placement.of(torch.from_numpy(results[0]), (height, width))
