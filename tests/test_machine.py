@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
-from perpixel.machine import available_memory, forget_peak_memory, peak_memory, processor
+from perpixel.machine import (
+    available_memory,
+    forget_peak_memory,
+    peak_memory,
+    processor,
+)
 
 
 def test_without_control_groups_it_is_what_the_machine_has_free(tmp_path: Path) -> None:
@@ -70,3 +77,27 @@ def test_elsewhere_the_processor_has_the_name_that_python_knows(tmp_path: Path) 
     assert processor(tmp_path / "nothing") == (platform.processor() or platform.machine())
     (tmp_path / "other").write_text("Hardware : none of these\n")
     assert processor(tmp_path / "other") == processor(tmp_path / "nothing")
+
+
+HELD = """
+import numpy as np, psutil, sys
+from perpixel.machine import give_memory_back
+if sys.argv[1] == "given back" and not give_memory_back():
+    sys.exit(77)
+# The first block that is freed raises what glibc keeps, and the last one holds the heap's end.
+np.ones(3_900_000)
+blocks = [np.ones(3_000_000 if index % 2 else 30_000) for index in range(9)]
+full = psutil.Process().memory_info().rss
+for index in (1, 3, 5, 7):
+    blocks[index] = None
+print(full - psutil.Process().memory_info().rss)
+"""
+
+
+def test_freed_blocks_go_back_to_the_system() -> None:
+    command = [sys.executable, "-c", HELD, "given back"]
+    found = subprocess.run(command, capture_output=True, text=True)
+    if found.returncode == 77:
+        pytest.skip("this system decides for itself")
+    # Four blocks of 24 MB.
+    assert int(found.stdout) > 80_000_000

@@ -19,6 +19,9 @@ _GROUPS = (
     ),
 )
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
+# <malloc.h> of glibc.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_LARGE_BLOCK = 1 << 20
 # What Linux knows of this process: its memory, and where its peak is forgotten.
 PROCESS = Path("/proc/self")
 PROCESSOR = Path("/proc/cpuinfo")
@@ -62,6 +65,23 @@ def processor(facts: Path = PROCESSOR) -> str:
     described = {key.strip(): value.strip() for key, _, value in halves}
     parts = (described.get(key, "") for key in ("model name", "cpu family", "model", "stepping"))
     return " ".join(filter(None, parts)) or name
+
+
+def give_memory_back() -> bool:
+    """From now on, let large blocks of memory go back to the system when they are freed.
+
+    glibc keeps freed blocks for later ones, of up to 32 MB once such were freed; tiles' have
+    many sizes and leave holes. Segmenting 10 megapixels in tiles peaked at 1.9 GB with them, and at
+    1.5 GB without, and took a tenth longer for pages that are handed out anew.
+
+    Returns:
+        whether the system can; only Linux with glibc does.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return False
+    return bool(mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK) and mallopt(_TRIM_THRESHOLD, _LARGE_BLOCK))
 
 
 def forget_peak_memory(process: Path = PROCESS) -> bool:

@@ -25,6 +25,7 @@ from perpixel.inference.tiles.tile_size import READ_AHEAD, Tiling, choose
 from perpixel.inference.tiles.tiled import Disagreement, disagreement
 from perpixel.inference.tiles.tiler import Mean, Tiler
 from perpixel.inference.tiles.tiling import Rectangle, Tile, TilePlan
+from perpixel.machine import give_memory_back
 from perpixel.score_map import ScoreMap
 
 # What is free differs a little from run to run, and so do the tiles that fit.
@@ -60,6 +61,7 @@ class LargeImage:
         Raises:
             DataError, ModelError, ConfigError: as `predict_large` does.
         """
+        give_memory_back()
         tiler = Tiler.of(model)
         most = None if tiling.tile == "none" else memory_bytes(tiling.memory) // 2
         source = open_source(image, most)
