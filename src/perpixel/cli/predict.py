@@ -8,7 +8,14 @@ from typing import Annotated, Literal
 import typer
 
 from perpixel.cli.console import OUT, fail
-from perpixel.cli.ray_option import Ray, WorkerCpus, WorkerGpus, WorkersOption, workers_of
+from perpixel.cli.ray_option import (
+    Ray,
+    WorkerCpus,
+    WorkerGpus,
+    WorkersOption,
+    refuse_without_ray,
+    workers_of,
+)
 from perpixel.cli.runtime_options import PrecisionOption, RuntimeOption
 from perpixel.cli.tile_options import Halo, Memory, Tile, tiling_of
 
@@ -114,6 +121,7 @@ def predict(
             model, paths, out, ray, workers_of(workers, worker_cpus, worker_gpus, memory), job
         )
         return
+    refuse_without_ray(workers, worker_cpus, worker_gpus)
     results = Results(mask_format, "jpg" if overlay else None, probabilities, areas, min_confidence)
     tiling = tiling_of(tile, memory, halo)
     loaded = load(model, runtime=runtime, precision=precision)

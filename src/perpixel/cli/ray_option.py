@@ -88,3 +88,16 @@ def workers_of(
                 mend="Leave it out, or say how many",
             )
     return Workers(least, most, cpus or 1, gpus, memory)
+
+
+def refuse_without_ray(workers: str | None, cpus: int | None, gpus: float | None) -> None:
+    """See that no worker is spoken of where there is none.
+
+    Raises:
+        ConfigError: one is.
+    """
+    given = {"--workers": workers, "--worker-cpus": cpus, "--worker-gpus": gpus}
+    for option, value in given.items():
+        if value is not None:
+            mend = "Add --ray, or leave it out"
+            raise ConfigError(option, found="given without --ray", mend=mend)

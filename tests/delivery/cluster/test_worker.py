@@ -127,7 +127,7 @@ def test_images_and_masks_may_be_in_stores(
     written = {path[14:]: memory.cat_file(path) for path in memory.find("/bucket/masks")}
     assert written == files_of(tmp_path / "one")
     (bad,) = [row["error"] for row in rows if row["error"]]
-    assert bad.startswith("memory://bucket/images/cut.jpg: a truncated image")
+    assert bad.startswith("memory:///bucket/images/cut.jpg: a truncated image")
 
 
 def test_a_mask_that_is_there_and_whole_is_only_looked_at(

@@ -93,7 +93,7 @@ def _common(folders: Sequence[list[str]]) -> list[str]:
 def _in_store(address: str, out: str) -> list[Image]:
     filesystem, path = opened(address)
     try:
-        found = list(_matches(filesystem, path, address))
+        found = list(_matches(filesystem, path))
     except OutputError:
         raise
     except Exception as error:
@@ -131,7 +131,7 @@ def _out_in(filesystem: Any, out: str) -> str | None:
     return path if other == filesystem else None
 
 
-def _matches(filesystem: Any, path: str, address: str) -> Iterator[Image]:
+def _matches(filesystem: Any, path: str) -> Iterator[Image]:
     if glob.has_magic(path):
         root = PurePosixPath(path)
         while glob.has_magic(str(root)):
@@ -147,7 +147,7 @@ def _matches(filesystem: Any, path: str, address: str) -> Iterator[Image]:
     else:
         info = filesystem.info(path)
         name = PurePosixPath(path).name
-        yield Image(address, path, name, Entry.of(info))
+        yield Image(filesystem.unstrip_protocol(path), path, name, Entry.of(info))
 
 
 def _below(filesystem: Any, folder: str, root: str) -> Iterator[Image]:

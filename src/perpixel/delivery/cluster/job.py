@@ -54,7 +54,7 @@ class Job:
             content = json.loads(store.read(RECORD))
             listed = {key: _as_tuple(value) for key, value in content.items()}
             earlier = Job(**listed)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise OutputError(
                 f"{store.address}/{RECORD}",
                 found=f"a damaged record of the run that wrote the masks here ({error})",

@@ -139,7 +139,7 @@ class Manifest:
         last = {image: row for row, image in enumerate(table.column("image").to_pylist())}
         rows = [last[image] for image in images if image in last]
         if not (self._is_whole and rows == list(range(len(table)))):
-            table = table.take(rows)
+            table = table.take(arrow.array(rows, arrow.int64()))
             self._write(MANIFEST, table)
         self.store.remove(self._journals)
         self._journals, self._tables, self._is_whole = [], [table], True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -209,11 +210,18 @@ def _quiet_data(ray: Any) -> Iterator[None]:
     """Ray Data without bars and words of its own."""
     context = ray.data.DataContext.get_current()
     before = context.enable_progress_bars, context.print_on_execution_start
+    # It sets its own level when it is first used, so the logs' families are asked to be silent.
+    logs = [logging.getLogger(f"ray.data{part}") for part in ("", ".dataset")]
+    levels = [log.level for log in logs]
     context.enable_progress_bars = context.print_on_execution_start = False
+    for log in logs:
+        log.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
         context.enable_progress_bars, context.print_on_execution_start = before
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
 
 
 @contextmanager
