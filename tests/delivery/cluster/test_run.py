@@ -13,8 +13,8 @@ from typing import Any
 
 import psutil
 import pytest
-
 from cli.conftest import call
+
 from delivery.cluster.conftest import photograph
 from perpixel.delivery.cluster import packages, run
 from perpixel.delivery.cluster.connection import connected
@@ -27,8 +27,9 @@ from perpixel.inference.predictor import Model
 
 for name in ("ray", "pyarrow", "fsspec"):
     pytest.importorskip(name, reason=f"{name} is not installed")
-# Ray leaves sockets and child processes to be closed when Python ends.
+# Ray warns of settings of its own, and leaves sockets to be closed when Python ends.
 pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
