@@ -13,7 +13,7 @@ from perpixel.delivery.cluster import packages
 from perpixel.delivery.cluster.store import OWN, Entry, Store
 
 MANIFEST = "manifest.parquet"
-JOURNAL = f"{OWN}/rows"
+JOURNAL = f"{OWN}/rows-"
 # Rows that are not in the store yet are lost with the process that started the run; their masks
 # are not, and rows are made from them anew.
 ROWS, SECONDS = 10_000, 20.0
@@ -73,7 +73,7 @@ class Manifest:
     def __init__(self, store: Store, classes: Sequence[str], files: dict[str, Entry]) -> None:
         self.store = store
         self.schema = schema(classes)
-        self._journals = sorted(name for name in files if name.startswith(f"{JOURNAL}/"))
+        self._journals = sorted(name for name in files if name.startswith(JOURNAL))
         self._is_whole = False
         self._tables: list[Any] = []
         self._coming: list[Any] = []
@@ -116,7 +116,7 @@ class Manifest:
         arrow = packages.pyarrow()
         table = arrow.concat_tables(self._coming)
         # Names in the order of time: of two rows for an image the later one counts.
-        name = f"{JOURNAL}/{time.time_ns():020}-{uuid.uuid4().hex}.parquet"
+        name = f"{JOURNAL}{time.time_ns():020}-{uuid.uuid4().hex}.parquet"
         self._write(name, table)
         self._journals.append(name)
         self._tables.append(table)

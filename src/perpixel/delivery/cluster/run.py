@@ -161,8 +161,11 @@ class _Cluster:
 
         data, place = self.ray.data, self._place()
         attempts = self.ray.remote(num_cpus=0, max_restarts=-1)(Attempts).remote()
-        size = min(max(LEAST, -(-len(todo) // GROUPS)), MOST)
-        pool = data.ActorPoolStrategy(min_size=self.workers.least, max_size=self.workers.most)
+        # Where there are few images, all workers have some.
+        share = max(len(todo) // self.workers.least, 1)
+        size = min(max(LEAST, -(-len(todo) // GROUPS)), MOST, share)
+        least = min(self.workers.least, -(-len(todo) // size))
+        pool = data.ActorPoolStrategy(min_size=least, max_size=self.workers.most)
         groups = data.from_blocks(
             [_table(todo[start : start + size]) for start in range(0, len(todo), size)]
         )

@@ -111,7 +111,10 @@ class Worker:
             path = self._fetched(task, scratch)
             if self.large.takes(path):
                 return _Read(path=path)
-            return _Read(image=_named(task, path, partial(read_image, path)))
+            image = _named(task, path, partial(read_image, path))
+            if path.is_relative_to(scratch):
+                path.unlink()
+            return _Read(image=image)
         except Exception as error:
             return _Read(error=error)
 
