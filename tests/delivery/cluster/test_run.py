@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
-import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from cli.conftest import call
 from delivery.cluster.conftest import photograph
 from perpixel.delivery.cluster import packages, run
 from perpixel.delivery.cluster.connection import connected
-from perpixel.delivery.cluster.job import RECORD, Job
+from perpixel.delivery.cluster.job import RECORD, Job, ModelFiles
 from perpixel.delivery.cluster.manifest import MANIFEST
 from perpixel.delivery.cluster.run import ClusterSummary, Workers, predict_on_cluster
+from perpixel.delivery.cluster.store import Store
 from perpixel.errors import ConfigError, ModelError, OutputError
 from perpixel.inference.folder import predict_folder
 from perpixel.inference.predictor import Model
@@ -37,6 +38,24 @@ PHOTOGRAPHS = 40
 TWO = Workers(2, 2)
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A run that came to its end though one of its workers was killed.
+
+    Args:
+        images, out: the folders.
+        summary: of the run.
+        killed: the process.
+        seen: what `progress` was called with.
+    """
+
+    images: Path
+    out: Path
+    summary: ClusterSummary
+    killed: int
+    seen: list[tuple[int, int]]
+
+
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Any]:
     """A cluster of this process's own, for all tests."""
@@ -44,12 +63,26 @@ def ray() -> Iterator[Any]:
         yield connection
 
 
-@pytest.fixture
-def many(images: Path) -> Path:
-    """The few photographs, and many more."""
-    for seed in range(PHOTOGRAPHS - 8):
-        photograph(images / "more" / f"{seed}.png", seed + 100)
-    return images
+@pytest.fixture(scope="module")
+def finished(ray: Any, model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Not to be changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    images, out = folder / "images", folder / "out"
+    for seed in range(PHOTOGRAPHS - 1):
+        photograph(images / ("sub" if seed % 3 else "") / f"{seed}.png", seed, (41 + seed, 57))
+    (images / "cut.png").write_bytes((images / "0.png").read_bytes()[:300])
+    killed: list[int] = []
+    seen: list[tuple[int, int]] = []
+
+    def kill(done: int, total: int) -> None:
+        seen.append((done, total))
+        if not killed:
+            victim = workers()[0]
+            os.kill(victim.pid, signal.SIGKILL)
+            killed.append(victim.pid)
+
+    summary = predict_on_cluster(model_file, [str(images)], str(out), workers=TWO, progress=kill)
+    return Finished(images, out, summary, killed[0], seen)
 
 
 def masks_of(folder: Path) -> dict[str, bytes]:
@@ -63,89 +96,98 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
     return list(packages.parquet().read_table(content).to_pylist())
 
 
+def times_of(folder: Path) -> dict[str, int]:
+    return {
+        path.relative_to(folder).as_posix(): path.stat().st_mtime_ns
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
 def workers() -> list[psutil.Process]:
     """The processes that hold the model, of this process's cluster."""
     mine = psutil.Process().children(recursive=True)
     return [one for one in mine if "MapWorker(MapBatches(Worker))" in " ".join(one.cmdline())]
 
 
-def test_with_a_worker_killed_each_image_has_one_whole_mask_and_one_row_and_a_second_run_does_none(
-    ray: Any,
-    model_file: Path,
-    model: Model,
-    many: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_with_a_worker_killed_each_image_has_one_whole_mask_and_one_row(
+    finished: Finished, model: Model, tmp_path: Path
 ) -> None:
-    killed: list[int] = []
-    seen: list[tuple[int, int]] = []
-
-    def kill(done: int, total: int) -> None:
-        seen.append((done, total))
-        if not killed:
-            victim = workers()[0]
-            os.kill(victim.pid, signal.SIGKILL)
-            killed.append(victim.pid)
-
-    out = tmp_path / "ray"
-    summary = predict_on_cluster(model_file, [str(many)], str(out), workers=TWO, progress=kill)
-    expected = predict_folder(model, [many], tmp_path / "one")
-    assert killed
-    assert seen[-1] == (PHOTOGRAPHS, PHOTOGRAPHS)
-    assert masks_of(out) == masks_of(tmp_path / "one")
-    rows = rows_of(out)
+    expected = predict_folder(model, [finished.images], tmp_path / "one")
+    assert not psutil.pid_exists(finished.killed)
+    assert finished.seen[-1] == (PHOTOGRAPHS, PHOTOGRAPHS)
+    assert len(masks_of(finished.out)) == PHOTOGRAPHS - 1
+    assert masks_of(finished.out) == masks_of(tmp_path / "one")
+    rows = rows_of(finished.out)
     assert len({row["image"] for row in rows}) == len(rows) == PHOTOGRAPHS
-    assert sorted(row["mask"] for row in rows if row["mask"]) == sorted(masks_of(out))
+    assert sorted(row["mask"] for row in rows if row["mask"]) == sorted(masks_of(finished.out))
+    summary = finished.summary
     assert summary.failed == tuple(reason for _, reason in expected.failed)
     assert (summary.images, summary.kept, summary.rebuilt) == (PHOTOGRAPHS, 0, 0)
-    assert sorted(path.name for path in (out / ".perpixel").rglob("*")) == [
-        "run.json",
-        "unfinished",
-    ]
+    left = sorted(path.name for path in (finished.out / ".perpixel").rglob("*"))
+    assert left == ["run.json", "unfinished"]
 
-    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+
+def test_a_second_run_does_nothing(
+    finished: Finished, model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = times_of(finished.out)
     monkeypatch.setattr(run, "connected", None)
-    again = predict_on_cluster(model_file, [str(many)], str(out), workers=TWO)
-    assert again == replace(summary, kept=PHOTOGRAPHS)
-    assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == before
+    again = predict_on_cluster(model_file, [str(finished.images)], str(finished.out), workers=TWO)
+    assert again == replace(finished.summary, kept=PHOTOGRAPHS)
+    assert times_of(finished.out) == before
+    line = ("predict", "--ray", model_file, finished.images, "--out", finished.out)
+    shown = call(*line)
+    assert shown.exit_code == 1, shown.output
+    assert "computed by torch fp32" in shown.stdout
+    assert f"39 of 40 masks and manifest.parquet are in {finished.out}" in shown.stdout
+    assert "40 images were done before" in shown.stdout
+    assert f"{finished.images}/cut.png: a truncated image" in shown.stderr
+    assert shown.stderr.count("\n") == 1
+    assert times_of(finished.out) == before
 
 
 def test_what_was_lost_is_made_again_and_nothing_else(
-    ray: Any, model_file: Path, images: Path, tmp_path: Path
+    finished: Finished, model_file: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
-
-    def again() -> ClusterSummary:
-        return predict_on_cluster(model_file, [str(images)], str(out), workers=TWO)
-
-    again()
+    out = Path(shutil.copytree(finished.out, tmp_path / "out"))
     whole, rows = masks_of(out), rows_of(out)
-    time.sleep(0.01)
-    (out / "2.png").unlink()
-    (out / "4.png").write_bytes(whole["4.png"][:-20])
-    times = {name: (out / name).stat().st_mtime_ns for name in whole if (out / name).exists()}
-    assert again().kept == len(rows) - 2
+    (out / "3.png").unlink()
+    (out / "6.png").write_bytes(whole["6.png"][:-20])
+    before = times_of(out)
+    line = ("predict", model_file, finished.images, "--out", out, "--workers", 2, "--ray", "local")
+    shown = call(*line)
+    assert "38 images were done before" in shown.stdout, shown.output
     assert masks_of(out) == whole
-    changed = [name for name in times if (out / name).stat().st_mtime_ns != times[name]]
-    assert changed == ["4.png"]
+    after = times_of(out)
+    touched = {name for name in after if after[name] != before.get(name)}
+    assert touched == {"3.png", "6.png", MANIFEST}
+    assert rows_of(out) == rows
     (out / MANIFEST).unlink()
-    (out / "4.png").write_bytes(whole["4.png"][:-20])
-    summary = again()
+    (out / "6.png").write_bytes(whole["6.png"][:-20])
+    before = times_of(out)
+    summary = predict_on_cluster(model_file, [str(finished.images)], str(out), workers=TWO)
     assert (summary.kept, summary.rebuilt) == (0, len(whole))
+    after = times_of(out)
+    touched = {name for name in after if after[name] != before.get(name)}
+    assert touched == {"6.png", MANIFEST}
     assert masks_of(out) == whole
     assert rows_of(out) == rows
 
 
 def test_masks_of_another_run_are_neither_taken_nor_overwritten(
-    ray: Any, model_file: Path, images: Path, tmp_path: Path
+    model_file: Path, images: Path, tmp_path: Path
 ) -> None:
-    out = str(tmp_path / "out")
-    predict_on_cluster(model_file, [str(images)], out, workers=TWO)
+    store = Store(str(tmp_path / "out"))
+    job = Job(ModelFiles.read(model_file).checksum, (str(images),), "torch", "fp32")
+    job.record(store)
+    store.write("0.jpg.png", b"somebody's")
     with pytest.raises(OutputError, match=r"another run wrote \(other --flip\)"):
-        predict_on_cluster(model_file, [str(images)], out, job=Job(flip=True))
-    (tmp_path / "out" / RECORD).unlink()
+        predict_on_cluster(model_file, [str(images)], store.address, job=Job(flip=True))
+    store.remove([RECORD])
     with pytest.raises(OutputError, match="no record says which run wrote it"):
-        predict_on_cluster(model_file, [str(images)], out)
+        predict_on_cluster(model_file, [str(images)], store.address)
+    assert store.read("0.jpg.png") == b"somebody's"
 
 
 def test_what_is_wrong_in_a_worker_is_said_as_if_it_were_here(
@@ -160,20 +202,3 @@ def test_what_is_wrong_in_a_worker_is_said_as_if_it_were_here(
             model_file, [str(images)], str(tmp_path / "out"), job=Job(precision="int8")
         )
     assert not (tmp_path / "out").exists()
-
-
-def test_the_command_says_what_became_of_the_images(
-    ray: Any, model_file: Path, images: Path, tmp_path: Path
-) -> None:
-    line = ("predict", "--ray", model_file, images, "--out", tmp_path / "out", "--workers", 2)
-    shown = call(*line)
-    assert shown.exit_code == 1, shown.output
-    assert "computed by torch fp32" in shown.stdout
-    assert f"7 of 8 masks and manifest.parquet are in {tmp_path / 'out'}" in shown.stdout
-    assert shown.stderr.count("\n") == 1
-    assert f"{images}/cut.jpg: a truncated image" in shown.stderr
-    (images / "cut.jpg").unlink()
-    shown = call(*line)
-    assert shown.exit_code == 0, shown.output
-    assert "7 of 7 masks" in shown.stdout
-    assert "7 images were done before" in shown.stdout

@@ -60,11 +60,12 @@ class Job:
                 found=f"a damaged record of the run that wrote the masks here ({error})",
                 mend="Give another --out, or empty this one",
             ) from None
-        chosen = {"classes": earlier.classes}
-        for name in ("runtime", "precision"):
-            if getattr(self, name) == AUTO:
-                chosen[name] = getattr(earlier, name)
-        wanted = replace(self, **chosen)
+        wanted = replace(
+            self,
+            classes=earlier.classes,
+            runtime=earlier.runtime if self.runtime == AUTO else self.runtime,
+            precision=earlier.precision if self.precision == AUTO else self.precision,
+        )
         differing = [
             name for name in asdict(self) if getattr(wanted, name) != getattr(earlier, name)
         ]
