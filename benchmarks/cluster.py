@@ -61,7 +61,7 @@ from perpixel.delivery.cluster.rows import done_row
 from perpixel.delivery.cluster.run import Workers, predict_on_cluster
 from perpixel.delivery.cluster.store import Entry, Store
 from perpixel.inference.folder import predict_folder
-from perpixel.inference.predictor import load
+from perpixel.inference.predictor import Model, load
 from perpixel.inference.results import Results
 from perpixel.labels import LabelSpace
 from perpixel.networks import FCNConfig, build
@@ -70,6 +70,7 @@ from perpixel.preprocessing import Preprocessing
 IMAGES, HEIGHT, WIDTH, KILLS, SEED = 2000, 96, 128, 10, 0
 NAMES = tuple(f"class {number}" for number in range(11))
 START = 100
+LARGE, SIDE = 40, 512
 FILES = 100_000
 WORKER = "MapWorker(MapBatches(Worker))"
 
@@ -88,16 +89,20 @@ def write_model(path: Path) -> None:
     write_checkpoint(path, Checkpoint(config, labels, preprocessing, network.state_dict()))
 
 
-def write_images(folder: Path) -> None:
-    """JPEG photographs of smooth shapes and grain, in ten folders; two of them damaged."""
+def write_images(folder: Path, count: int, height: int, width: int) -> None:
+    """JPEG photographs of smooth shapes and grain, in ten folders."""
     rng = np.random.default_rng(SEED)
-    for number in range(IMAGES):
+    for number in range(count):
         path = folder / f"{number % 10}" / f"{number:05d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         coarse = Image.fromarray(rng.integers(0, 256, (7, 9, 3), np.uint8))
-        smooth = np.asarray(coarse.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC), np.int64)
+        smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.int64)
         grain = rng.integers(-9, 10, smooth.shape)
         Image.fromarray((smooth + grain).clip(0, 255).astype(np.uint8)).save(path, quality=90)
+
+
+def damage(folder: Path) -> None:
+    """Cut two images off."""
     for number in (123, 1234):
         path = folder / f"{number % 10}" / f"{number:05d}.jpg"
         path.write_bytes(path.read_bytes()[:400])
@@ -244,6 +249,7 @@ def kills(folder: Path) -> None:
         "driver MiB": max(memory.driver) / 2**20,
         "driver grew in the second half, MiB": (max(half) - half[0]) / 2**20,
         "worker MiB": memory.worker / 2**20,
+        "manifest, bytes an image": (out / "manifest.parquet").stat().st_size / summary.images,
         "killed": killed,
     }
     report("cluster-kills", [{"what": name, "figure": value} for name, value in row.items()], TABLE)
@@ -281,25 +287,35 @@ def speed(folder: Path) -> None:
 
 
 def stages(folder: Path) -> None:
-    """The median of each step for an image, one thread."""
+    """The median of each step for an image, one thread, at two sizes."""
     torch.set_num_threads(1)
     model = load(folder / "model.safetensors", "cpu", "torch", "fp32")
     out = Store(str(folder / "stages"))
-    paths = sorted((folder / "images").rglob("*.jpg"))[:400]
+    if not (folder / "large").is_dir():
+        write_images(folder / "large", LARGE, SIDE, SIDE)
+    small = sorted((folder / "images").rglob("*.jpg"))[:100]
+    large = sorted((folder / "large").rglob("*.jpg"))
+    rows: dict[str, dict[str, object]] = {}
+    for title, paths in ((f"{WIDTH}×{HEIGHT}", small), (f"{SIDE}×{SIDE}", large)):
+        for step, figure in measured_steps(model, out, paths).items():
+            rows.setdefault(step, {"step": step})[title] = figure
+    columns = ("step", f"{WIDTH}×{HEIGHT}", f"{SIDE}×{SIDE}")
+    report("cluster-stages", list(rows.values()), columns)
+
+
+def measured_steps(model: Model, out: Store, paths: list[Path]) -> dict[str, float]:
+    """Milliseconds of each step, and bytes."""
     times: dict[str, list[float]] = {}
 
-    def timed(stage: str, work: Callable[..., Any], *arguments: Any) -> Any:
+    def timed(step: str, work: Callable[..., Any], *arguments: Any) -> Any:
         begun = time.perf_counter()
         result = work(*arguments)
-        times.setdefault(stage, []).append(time.perf_counter() - begun)
+        times.setdefault(step, []).append(1e3 * (time.perf_counter() - begun))
         return result
 
     sizes, masks = [], []
     for path in paths:
-        try:
-            image = timed("decode", read_image, path)
-        except Exception:
-            continue
+        image = timed("decode", read_image, path)
         pixels = np.stack([image.transpose(1, 2, 0)])
         with torch.inference_mode():
             batch = torch.from_numpy(timed("normalise", model.preprocessing.of_bytes, pixels))
@@ -311,12 +327,8 @@ def stages(folder: Path) -> None:
         timed("write and flush", out.write, f"{path.stem}.png", content)
         sizes.append(path.stat().st_size)
         masks.append(len(content))
-    rows: list[dict[str, object]] = [
-        {"step": step, "ms": 1e3 * statistics.median(each)} for step, each in times.items()
-    ]
-    rows.append({"step": "image, bytes", "ms": statistics.mean(sizes)})
-    rows.append({"step": "mask, bytes", "ms": statistics.mean(masks)})
-    report("cluster-stages", rows, ("step", "ms"))
+    steps = {step: statistics.median(each) for step, each in times.items()}
+    return {**steps, "image, bytes": statistics.mean(sizes), "mask, bytes": statistics.mean(masks)}
 
 
 class Idle:
@@ -408,8 +420,7 @@ def planned(folder: Path) -> None:
     files = {name: Entry(1, 2e12, "") for name in names}
     known = timed("read the manifest", Manifest(store, NAMES, store.files()).known)
     left = timed("plan again", outstanding, images, names, known, files)
-    size = store.files()["manifest.parquet"].size
-    steps.append({"step": "manifest, bytes an image", "s": size / len(images), "MiB": len(left)})
+    assert left == []
     print(json.dumps(steps))
 
 
@@ -433,7 +444,8 @@ def main() -> None:
     folder = options.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "model.safetensors").is_file():
-        write_images(folder / "images")
+        write_images(folder / "images", IMAGES, HEIGHT, WIDTH)
+        damage(folder / "images")
         write_model(folder / "model.safetensors")
     PARTS[options.part](folder)
 

@@ -9,13 +9,8 @@ from typing import Any
 from perpixel.errors import ConfigError
 
 INSTALL = "pip install 'perpixel[cluster]'"
-# Ray's own words for "no": nothing is counted and sent, and what its inner works report goes to its
-# log files alone. A user who has said otherwise is heard.
-_SILENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DATA_USAGE_DISABLED": "1",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-}
+# Ray's own words for "no": nothing is counted and sent. A user who has said otherwise is heard.
+_SILENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DATA_USAGE_DISABLED": "1"}
 
 
 def ray() -> Any:
