@@ -24,6 +24,7 @@ from perpixel.cli.import_weights import import_weights
 from perpixel.cli.inspect import inspect
 from perpixel.cli.plan import plan
 from perpixel.cli.predict import predict
+from perpixel.cli.ray_option import Predicting
 from perpixel.cli.report import report
 from perpixel.cli.runs import runs
 from perpixel.cli.scales import ManyScales
@@ -56,7 +57,7 @@ app = typer.Typer(
 app.command()(plan)
 app.command()(train)
 app.command(cls=ManyScales)(evaluate)
-app.command(cls=ManyScales)(predict)
+app.command(cls=Predicting)(predict)
 app.command()(explain)
 app.command()(heatmap)
 app.command(name="import")(import_weights)

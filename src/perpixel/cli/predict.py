@@ -8,6 +8,14 @@ from typing import Annotated, Literal
 import typer
 
 from perpixel.cli.console import OUT, fail
+from perpixel.cli.ray_option import (
+    Ray,
+    WorkerCpus,
+    WorkerGpus,
+    WorkersOption,
+    refuse_without_ray,
+    workers_of,
+)
 from perpixel.cli.runtime_options import PrecisionOption, RuntimeOption
 from perpixel.cli.tile_options import Halo, Memory, Tile, tiling_of
 
@@ -19,7 +27,7 @@ def predict(
     paths: Annotated[
         list[str], typer.Argument(help="Images, folders of images, patterns such as 'p/*.jpg'.")
     ],
-    out: Annotated[Path, typer.Option(help="The folder to write masks into.")],
+    out: Annotated[str, typer.Option(help="The folder to write masks into.", metavar="DIRECTORY")],
     mask_format: Annotated[
         Literal["png", "geotiff", "coco", "labelme"],
         typer.Option(
@@ -56,6 +64,10 @@ def predict(
     tile: Tile = "auto",
     memory: Memory = None,
     halo: Halo = None,
+    ray: Ray = None,
+    workers: WorkersOption = None,
+    worker_cpus: WorkerCpus = None,
+    worker_gpus: WorkerGpus = None,
 ) -> None:
     """Write a mask for each image, at its own size.
 
@@ -70,6 +82,10 @@ def predict(
     give the mask of the whole image; what is interrupted goes on where it
     stopped when the same command is given again.
 
+    With --ray many machines share the images, which may be in object stores
+    (s3://bucket/folder), as the masks may; a Parquet manifest has a row for each
+    image. What was interrupted goes on.
+
     Example: perpixel predict runs/a/model.safetensors new --out masks
     """
     from perpixel.cli.large_progress import predicting
@@ -79,6 +95,33 @@ def predict(
     from perpixel.inference.predictor import load
     from perpixel.inference.results import Results
 
+    if ray is not None:
+        from perpixel.cli.predict_on_ray import predict_on_ray
+        from perpixel.delivery.cluster.job import Job, check_result_kinds
+
+        unwanted = {
+            f"--format {mask_format}": mask_format != "png",
+            "--overlay": overlay,
+            "--probabilities": probabilities,
+            "--areas": areas is not None,
+            "--show": show,
+        }
+        check_result_kinds([option for option, is_given in unwanted.items() if is_given])
+        given = tiling_of(tile, memory, halo)
+        job = Job(
+            runtime=runtime,
+            precision=precision,
+            scales=tuple(scales or (1.0,)),
+            flip=flip,
+            min_confidence=min_confidence,
+            tile=given.tile,
+            halo=given.halo,
+        )
+        predict_on_ray(
+            model, paths, out, ray, workers_of(workers, worker_cpus, worker_gpus, memory), job
+        )
+        return
+    refuse_without_ray(workers, worker_cpus, worker_gpus)
     results = Results(mask_format, "jpg" if overlay else None, probabilities, areas, min_confidence)
     tiling = tiling_of(tile, memory, halo)
     loaded = load(model, runtime=runtime, precision=precision)
@@ -87,7 +130,7 @@ def predict(
         summary = predict_folder(
             loaded,
             paths,
-            out,
+            Path(out),
             results=results,
             scales=tuple(scales or (1.0,)),
             flip=flip,

@@ -15,6 +15,7 @@ from perpixel.inference.export import Export, export
 from perpixel.inference.inputs import expand, stems
 from perpixel.inference.large.large_images import LargeImages
 from perpixel.inference.large.prediction import LargePrediction, Progress
+from perpixel.inference.masked import masked
 from perpixel.inference.pipeline import finished_behind
 from perpixel.inference.predictor import Model
 from perpixel.inference.probability_file import write_probabilities
@@ -174,13 +175,11 @@ class _Work:
         """The mask, and the scores where they are still needed."""
         if isinstance(sample, DataError):
             raise sample
-        image, where = sample.image, [str(sample.pair.image)]
-        views = self.model.views([image], names=where, scales=self.scales, flip=self.flip)
-        kept = views if self.results.probabilities else []
-        if self.results.min_confidence > 0:
-            segmentation = self.model.segmentation(image, views)
-            return segmentation.below(self.results.min_confidence), kept
-        return self.model.class_mask(image, views), kept
+        name = str(sample.pair.image)
+        segmentation, views = masked(
+            self.model, sample.image, name, self.scales, self.flip, self.results.min_confidence
+        )
+        return segmentation, views if self.results.probabilities else []
 
     def _write(
         self,

@@ -5,12 +5,17 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import TypeVar
 
 from perpixel.data.header import SUFFIXES
 from perpixel.errors import DataError, OutputError
+
+AnyPath = TypeVar("AnyPath", bound=PurePath)
+# The level of the longest stem that an image's results can have.
+LONGEST = 3
 
 
 @dataclass(frozen=True)
@@ -21,11 +26,11 @@ class Input:
     relative: Path
 
 
-def expand(inputs: Sequence[str | Path], out: Path) -> list[Input]:
+def expand(inputs: Sequence[str | Path], out: Path | None) -> list[Input]:
     """The images that files, folders and glob patterns stand for, each once, in a fixed order.
 
     A folder stands for all images in it and in its subfolders, by their suffixes; hidden files
-    and what lies in `out` (the results of an earlier run) are left out.
+    and what lies in `out` (the results of an earlier run; None: they are elsewhere) are left out.
 
     Raises:
         DataError: an input stands for no image.
@@ -57,31 +62,52 @@ def stems(images: Sequence[Input], suffixes: Sequence[str]) -> list[Path]:
         OutputError: no distinct names were found.
     """
     common = Path(os.path.commonpath([image.path.resolve().parent for image in images]))
-    longer = [image.path.resolve().relative_to(common) for image in images]
-    choices = [
-        (_bare(image.relative), image.relative, _bare(full), full)
-        for image, full in zip(images, longer, strict=True)
-    ]
-    levels = [0] * len(images)
+
+    def stem(index: int, level: int) -> str:
+        image = images[index]
+        full = image.path.resolve().relative_to(common) if level >= 2 else image.relative
+        return str(bare(full) if level % 2 == 0 else full)
+
+    paths = [str(image.path) for image in images]
+    return [Path(one) for one in distinct(paths, stem, suffixes)]
+
+
+def distinct(
+    paths: Sequence[str], stem: Callable[[int, int], str], suffixes: Sequence[str]
+) -> list[str]:
+    """A distinct stem for the results of each image, as short as can be.
+
+    Args:
+        paths: what errors call each image.
+        stem: from an image's number and a level, 0 to 3, to a stem: without and with the image's
+            suffix, and then likewise with all folders that tell the images apart.
+        suffixes: of each result.
+
+    Raises:
+        OutputError: no distinct names were found.
+    """
+    levels = [0] * len(paths)
+    chosen = [stem(index, 0) for index in range(len(paths))]
     while True:
-        chosen = [choice[level] for choice, level in zip(choices, levels, strict=True)]
-        results = [[f"{stem}{suffix}" for suffix in suffixes] for stem in chosen]
-        claims = Counter(name for names in results for name in names)
+        claims = Counter(f"{one}{suffix}" for one in chosen for suffix in suffixes)
         clashing = [
-            index for index, names in enumerate(results) if any(claims[name] > 1 for name in names)
+            index
+            for index, one in enumerate(chosen)
+            if any(claims[f"{one}{suffix}"] > 1 for suffix in suffixes)
         ]
         if not clashing:
             return chosen
-        movable = [index for index in clashing if levels[index] + 1 < len(choices[index])]
+        movable = [index for index in clashing if levels[index] < LONGEST]
         if not movable:
-            first, second = (str(images[index].path) for index in clashing[:2])
+            first, second = (paths[index] for index in clashing[:2])
             mend = "Predict them into different folders"
             raise OutputError(second, found=f"its result has the name of {first}'s", mend=mend)
         for index in movable:
             levels[index] += 1
+            chosen[index] = stem(index, levels[index])
 
 
-def _matches(one: str, out: Path) -> Iterator[Input]:
+def _matches(one: str, out: Path | None) -> Iterator[Input]:
     path = Path(one)
     if path.is_dir():
         yield from _images_in(path, path, out)
@@ -99,8 +125,8 @@ def _matches(one: str, out: Path) -> Iterator[Input]:
                 yield Input(match, relative)
 
 
-def _images_in(folder: Path, root: Path, out: Path) -> Iterator[Input]:
-    if folder.resolve() == out.resolve():
+def _images_in(folder: Path, root: Path, out: Path | None) -> Iterator[Input]:
+    if out is not None and folder.resolve() == out.resolve():
         raise OutputError(
             out,
             found="is also a folder that images are read from",
@@ -122,8 +148,8 @@ def _is_image(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def _inside(path: Path, out: Path) -> bool:
-    return path.resolve().is_relative_to(out.resolve())
+def _inside(path: Path, out: Path | None) -> bool:
+    return out is not None and path.resolve().is_relative_to(out.resolve())
 
 
 def _fixed_part(pattern: Path) -> Path:
@@ -136,7 +162,8 @@ def _fixed_part(pattern: Path) -> Path:
     return Path(*parts)
 
 
-def _bare(path: Path) -> Path:
+def bare(path: AnyPath) -> AnyPath:
+    """The path without an image's suffix."""
     return path.with_suffix("") if path.suffix.lower() in SUFFIXES else path
 
 
