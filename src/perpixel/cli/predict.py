@@ -8,18 +8,26 @@ from typing import Annotated, Literal
 import typer
 
 from perpixel.cli.console import OUT, fail
+from perpixel.cli.model_argument import AnyModel
 from perpixel.cli.runtime_options import PrecisionOption, RuntimeOption
 from perpixel.cli.tile_options import Halo, Memory, Tile, tiling_of
 
 SOME_FAILED, NOTHING_USABLE = 1, 2
+FOLDER = "predicted"
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="A model file, or an export of one.")],
+    model: AnyModel,
     paths: Annotated[
         list[str], typer.Argument(help="Images, folders of images, patterns such as 'p/*.jpg'.")
     ],
-    out: Annotated[Path, typer.Option(help="The folder to write masks into.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"The folder to write masks into; without it {FOLDER}, and with overlays.",
+            show_default=False,
+        ),
+    ] = None,
     mask_format: Annotated[
         Literal["png", "geotiff", "coco", "labelme"],
         typer.Option(
@@ -27,8 +35,13 @@ def predict(
         ),
     ] = "png",
     overlay: Annotated[
-        bool, typer.Option("--overlay", help="Also a picture with a legend: NAME_overlay.jpg.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--overlay/--no-overlay",
+            help="Also a picture with a legend: NAME_overlay.jpg.",
+            show_default=False,
+        ),
+    ] = None,
     probabilities: Annotated[
         bool,
         typer.Option("--probabilities", help="Also (classes, height, width) arrays: NAME.npy."),
@@ -79,7 +92,11 @@ def predict(
     from perpixel.inference.predictor import load
     from perpixel.inference.results import Results
 
-    results = Results(mask_format, "jpg" if overlay else None, probabilities, areas, min_confidence)
+    pictures = overlay if overlay is not None else out is None
+    out = out or Path(FOLDER)
+    results = Results(
+        mask_format, "jpg" if pictures else None, probabilities, areas, min_confidence
+    )
     tiling = tiling_of(tile, memory, halo)
     loaded = load(model, runtime=runtime, precision=precision)
     OUT.print(f"computed by {loaded.choice}", soft_wrap=True)
