@@ -50,11 +50,13 @@ def inspect(
 
     import torch
 
+    from perpixel.checkpoint import read_checkpoint
     from perpixel.errors import ConfigError
     from perpixel.networks import build, inspection, network_config
     from perpixel.whole_file import write_whole
 
-    model = _model(network, classes)
+    file = _file(network, classes)
+    model = read_checkpoint(file) if file else None
     config = (
         model.network if model else network_config({"name": network, "classes": classes or CLASSES})
     )
@@ -70,19 +72,18 @@ def inspect(
         ) from None
     OUT.print(_layers(seen))
     OUT.print(_totals(seen))
-    if model is not None:
-        OUT.print(_about(network, model))
+    if file is not None and model is not None:
+        OUT.print(_about(file, model))
     if json_file is not None:
         write_whole(json_file, (json.dumps(seen.as_json(), indent=2) + "\n").encode())
         OUT.print(f"wrote {json_file}", soft_wrap=True)
 
 
-def _model(network: str, classes: int | None) -> Checkpoint | None:
-    """The model that is meant; None where it is a network's name."""
+def _file(network: str, classes: int | None) -> Path | None:
+    """The model's file; None where it is a network's name."""
     import difflib
     from typing import get_args
 
-    from perpixel.checkpoint import read_checkpoint
     from perpixel.distribution.included import included
     from perpixel.distribution.model_file import HUB, model_file
     from perpixel.errors import ConfigError
@@ -107,19 +108,17 @@ def _model(network: str, classes: int | None) -> Checkpoint | None:
             found=str(classes),
             mend=f"Leave it out: {network} says itself how many classes it scores",
         )
-    return read_checkpoint(model_file(network))
+    return model_file(network)
 
 
-def _about(name: str, model: Checkpoint) -> Table:
+def _about(file: Path, model: Checkpoint) -> Table:
     """What only a model has, and a network without weights has not."""
     from rich.table import Table
     from rich.text import Text
 
     from perpixel.distribution.included import card_of
-    from perpixel.distribution.model_file import model_file
     from perpixel.distribution.publication import licence_of
 
-    file = model_file(name)
     scores = model.provenance.get("validation") or {}
     mean_iou, card = scores.get("mean_iou"), card_of(file)
     table = Table(title="the model", title_justify="left", show_header=False)

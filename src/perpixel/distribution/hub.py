@@ -73,7 +73,7 @@ class Address:
 
 
 def fetch(address: Address) -> Path:
-    """The model's file in the hub's cache, fetched where it is not there or is no longer the newest.
+    """The model's file in the hub's cache, fetched where it is not there or no longer the newest.
 
     The hub is asked which commit is meant; where it cannot be reached, the last one that was
     fetched is taken. What arrived has the SHA-256 that was pushed with it; the model's own checksum

@@ -1,4 +1,4 @@
-"""The models that come along: the files of one folder of the package, and nothing else says which."""
+"""The models that come along: the files of one folder of the package; no list says which."""
 
 from __future__ import annotations
 
