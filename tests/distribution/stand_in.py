@@ -178,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._error(404, "", "no such page")
 
     def _files(self, body: bytes) -> Files:
-        """The files of a commit: lines of JSON, small ones in base64, large ones by their SHA-256."""
+        """The files of a commit, in lines of JSON: small ones whole, large ones by SHA-256."""
         files: Files = {}
         for line in body.splitlines():
             entry = json.loads(line)

@@ -38,7 +38,9 @@ def test_an_address_is_read(text: str, repository: str, revision: str | None) ->
     assert Address.of(text) == Address(repository, revision)
 
 
-@pytest.mark.parametrize("text", ["hf://a", "hf://", "hf://a/b/c", "hf://a/b@", "hf://a b/c", "ü/b"])
+@pytest.mark.parametrize(
+    "text", ["hf://a", "hf://", "hf://a/b/c", "hf://a/b@", "hf://a b/c", "ü/b"]
+)
 def test_another_text_is_no_address(text: str) -> None:
     with pytest.raises(ModelError, match="no address of a model"):
         Address.of(text)
