@@ -97,10 +97,8 @@ def one(runs: Path, name: str, change: Settings, data: Path, minutes: float, see
         runs.mkdir(parents=True, exist_ok=True)
         recipe = folder.with_suffix(".yaml")
         write_whole(recipe, yaml.safe_dump(settings(change), sort_keys=False).encode())
-        go(
-            [str(data), "--config", str(recipe), "--out", str(folder)]
-            + ["--minutes", f"{minutes:g}", "--seed", str(seed)]
-        )
+        places = [str(data), "--config", str(recipe), "--out", str(folder)]
+        go([*places, "--minutes", f"{minutes:g}", "--seed", str(seed)])
     found = finished(folder)
     if found is None:
         raise RuntimeError(f"{folder} is not finished: call this again")
