@@ -95,7 +95,7 @@ def one(runs: Path, name: str, change: Settings, data: Path, minutes: float, see
     folder = folder_of(runs, name, minutes, seed)
     if finished(folder) is None:
         runs.mkdir(parents=True, exist_ok=True)
-        recipe = folder.with_suffix(".yaml")
+        recipe = folder.with_name(f"{folder.name}.yaml")
         write_whole(recipe, yaml.safe_dump(settings(change), sort_keys=False).encode())
         places = [str(data), "--config", str(recipe), "--out", str(folder)]
         go([*places, "--minutes", f"{minutes:g}", "--seed", str(seed)])
