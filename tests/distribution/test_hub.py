@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,26 @@ def test_without_the_hub_the_cache_answers(
     assert fetch(Address.of(HERE)) == first
     with pytest.raises(ModelError, match=r"cannot be reached, and the model is not in the cache"):
         fetch(Address.of("hf://somebody/else"))
+
+
+def test_a_hub_that_never_answers_is_not_waited_for(
+    hub: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perpixel.distribution.hub.TIMEOUT", 0.2)
+    said: list[str] = []
+
+    def ask() -> None:
+        try:
+            fetch(Address.of(HERE))
+        except ModelError as error:
+            said.append(str(error))
+
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{mute.getsockname()[1]}")
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        asking.join(60)
+    assert "cannot be reached, and the model is not in the cache" in "".join(said)
 
 
 def test_a_changed_byte_on_the_way_is_seen_and_not_kept(hub: StandIn, tiny: Path) -> None:
