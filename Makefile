@@ -15,7 +15,7 @@ export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint format bench bench-gpu bench-networks
+.PHONY: help demo test lint format docs bench bench-gpu bench-networks release
 
 help:
 	@echo "make demo    draw scenes, train FCN-32s to 4s on them, write demo/demo.png"
@@ -24,6 +24,7 @@ help:
 	@echo "make bench-networks  time every network, write docs/networks.md (ARGS='--data …': and train)"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make format  let ruff format and mend what it can"
+	@echo "make release build the wheel and the sdist into dist/, check both and install the wheel"
 	@echo "make docs    draw the documentation's pictures, build it into build/site"
 
 demo: .venv/base.stamp
@@ -54,6 +55,14 @@ bench-networks: .venv/base.stamp
 format: .venv/dev.stamp
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Nothing is published. Built in an environment of their own, from what pyproject.toml asks for; then
+# the tests that otherwise build their own look at exactly these two files.
+release: .venv/dev.stamp
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	PERPIXEL_DIST=$(CURDIR)/dist $(BIN)/python -m pytest tests/release
+	@ls -l dist
 
 # Pictures are drawn again when the program or the drawing has changed. A broken link is an error.
 docs: .venv/docs.stamp

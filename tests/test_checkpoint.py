@@ -140,8 +140,8 @@ def test_other_files_are_no_models(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_asks_for_a_newer_perpixel(path: Path) -> None:
-    with pytest.raises(ModelError, match=r"model format 2; expected format 1.*Upgrade"):
-        read_checkpoint(rewritten(path, {"format_version": "2"}))
+    with pytest.raises(ModelError, match=r"model format 3; expected format 2.*Upgrade"):
+        read_checkpoint(rewritten(path, {"format_version": "3"}))
 
 
 def test_weights_that_do_not_fit_are_listed(path: Path) -> None:

@@ -3,9 +3,10 @@
 The header's metadata holds JSON texts under these keys:
 
     format           "perpixel model"
-    format_version   1
+    format_version   1, or 2 where `stored` is there
     checksum         SHA-256, in hexadecimal, of the file with 64 zeros in this place
     network, labels, preprocessing, provenance
+    stored           "float16": how the weights with two axes or more were rounded
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ from perpixel.errors import ModelError, PerpixelError
 from perpixel.labels import LabelSpace
 from perpixel.networks import Network, NetworkConfig, build, network_config_from_json
 from perpixel.preprocessing import Preprocessing
+from perpixel.rounding import Stored, rounded, stored_as, widened
 from perpixel.whole_file import write_whole
 
 FORMAT = "perpixel model"
-VERSION = 1
+# The newest that is read. Whole files are written as 1, so that an older perpixel reads them.
+WHOLE, HALVED = 1, 2
+VERSION = HALVED
 _UNSIGNED = b'"checksum":"' + b"0" * 64 + b'"'
 
 
@@ -43,7 +47,10 @@ class Checkpoint:
         labels: the classes, in the order of the scores.
         preprocessing: from an image to the network's input.
         weights: every tensor of the network, by name.
-        provenance: where the model came from (command, versions, data, scores), as JSON values.
+        provenance: where the model came from (command, versions, data, scores, licence), as JSON
+            values.
+        stored: how the file holds weights; "float16" as `rounding` says. In memory they are
+            float32.
     """
 
     network: NetworkConfig
@@ -51,6 +58,7 @@ class Checkpoint:
     preprocessing: Preprocessing
     weights: Mapping[str, torch.Tensor] = field(repr=False)
     provenance: dict[str, Any] = field(default_factory=dict)
+    stored: Stored = "float32"
 
     def restore(self) -> Network:
         """The network with these weights, in eval mode, on the CPU."""
@@ -64,6 +72,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
     Raises:
         OutputError: the folder is missing or read-only, or the disk is full; nothing is left.
+        ModelError: a weight is too large for float16, in which it should be stored.
     """
     write_whole(path, serialised(checkpoint))
 
@@ -79,6 +88,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
         content = path.read_bytes()
     except OSError as error:
         raise _refuse(path, f"cannot be read ({error.strerror or error})") from None
+    return parsed(content, path)
+
+
+def parsed(content: bytes, path: Path) -> Checkpoint:
+    """The model in the content of a model file.
+
+    Args:
+        content: the whole file.
+        path: what errors call it.
+
+    Raises:
+        ModelError: as `read_checkpoint`.
+    """
     metadata = _metadata(path, content)
     version = metadata.get("format_version", "")
     if version.isdecimal() and int(version) > VERSION:
@@ -91,12 +113,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not intact(content, metadata.get("checksum", "")):
         raise _damaged(path, "its content does not match its checksum")
     try:
+        stored = stored_as(metadata)
         checkpoint = Checkpoint(
             network=network_config_from_json(metadata["network"]),
             labels=LabelSpace.model_validate_json(metadata["labels"]),
             preprocessing=Preprocessing.model_validate_json(metadata["preprocessing"]),
             provenance=json.loads(metadata["provenance"]),
-            weights=safetensors.torch.load(content),
+            weights=widened(safetensors.torch.load(content), stored),
+            stored=stored,
         )
         _check_fit(path, checkpoint)
     except (KeyError, ValueError, ValidationError, SafetensorError) as error:
@@ -123,20 +147,28 @@ def stored_checksum(path: Path) -> str:
 
 
 def serialised(checkpoint: Checkpoint) -> bytes:
-    """The model file, in memory."""
+    """The model file, in memory.
+
+    Raises:
+        ModelError: a weight is too large for float16, in which it should be stored.
+    """
     # Copies: safetensors refuses tensors that share memory, and wants the plain order of memory.
     tensors = {
         name: tensor.detach().to("cpu", copy=True).contiguous()
         for name, tensor in checkpoint.weights.items()
     }
+    halved = checkpoint.stored == "float16"
+    if halved:
+        tensors = rounded(tensors)
     metadata = {
         "format": FORMAT,
-        "format_version": str(VERSION),
+        "format_version": str(HALVED if halved else WHOLE),
         "checksum": "0" * 64,
         "network": checkpoint.network.model_dump_json(),
         "labels": checkpoint.labels.model_dump_json(),
         "preprocessing": checkpoint.preprocessing.model_dump_json(),
         "provenance": json.dumps(checkpoint.provenance, allow_nan=False),
+        **({"stored": checkpoint.stored} if halved else {}),
     }
     return signed(tensors, metadata)
 

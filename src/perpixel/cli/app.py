@@ -24,6 +24,7 @@ from perpixel.cli.import_weights import import_weights
 from perpixel.cli.inspect import inspect
 from perpixel.cli.plan import plan
 from perpixel.cli.predict import predict
+from perpixel.cli.push import push
 from perpixel.cli.ray_option import Predicting
 from perpixel.cli.report import report
 from perpixel.cli.runs import runs
@@ -62,6 +63,7 @@ app.command()(explain)
 app.command()(heatmap)
 app.command(name="import")(import_weights)
 app.command()(export)
+app.command()(push)
 app.command()(check)
 app.command()(inspect)
 app.command()(bench)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perpixel.cli.console import OUT
+from perpixel.cli.model_argument import MODEL
 from perpixel.cli.sizes import pixels
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ MEBIBYTE = 1 << 20
 
 def bench(
     models: Annotated[
-        list[Path], typer.Argument(help="A model file; behind it, exports of the same model.")
+        list[str], typer.Argument(help=f"{MODEL}; behind it, exports of the same model.")
     ],
     images: Annotated[
         Path | None,
@@ -51,6 +52,7 @@ def bench(
     import json
 
     from perpixel.cli.progress import stages
+    from perpixel.distribution.model_file import model_file
     from perpixel.inference.runtimes.packages import INSTALL
     from perpixel.inference.speed import compare_speed
     from perpixel.whole_file import write_whole
@@ -61,7 +63,9 @@ def bench(
         def told(candidate: Candidate, done: int, total: int) -> None:
             watch("measuring", done, total)
 
-        speed = compare_speed(models, shown, seconds=seconds, watch=told)
+        speed = compare_speed(
+            [model_file(model) for model in models], shown, seconds=seconds, watch=told
+        )
     OUT.print(_table(speed, shown, several=len(models) > 1))
     OUT.print(f"auto takes {speed.auto}", soft_wrap=True)
     for one in speed.measured:

@@ -10,12 +10,13 @@ import typer
 
 from perpixel.cli.console import OUT
 from perpixel.cli.dataset_options import Fold, Folds, Layout
+from perpixel.cli.model_argument import AnyModel
 from perpixel.cli.runtime_options import PrecisionOption, RuntimeOption
 from perpixel.cli.tile_options import Halo, Memory, Tile, tiling_of
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A model file, or an export of one.")],
+    model: AnyModel,
     data: Annotated[Path, typer.Argument(help="The dataset folder.")],
     split: Annotated[str, typer.Option(help="Which split to score.")] = "val",
     layout: Layout = None,

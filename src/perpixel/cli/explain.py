@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from perpixel.cli.console import OUT
+from perpixel.cli.model_argument import TrainedModel
 
 
 def explain(
-    model: Annotated[Path, typer.Argument(help="A model file, as `perpixel train` writes.")],
+    model: TrainedModel,
     image: Annotated[Path, typer.Argument(help="The image whose prediction is explained.")],
     out: Annotated[Path, typer.Option(help="The folder to write pictures into.")] = Path(
         "explained"

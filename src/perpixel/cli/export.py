@@ -9,16 +9,21 @@ import typer
 
 from perpixel.cli.console import OUT
 from perpixel.cli.dataset_options import Layout
+from perpixel.cli.model_argument import TrainedModel
+from perpixel.errors import ConfigError
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="A model file, as `perpixel train` writes.")],
+    model: TrainedModel,
     to: Annotated[
-        Literal["onnx", "openvino", "openvino-int8", "torch"],
-        typer.Option("--to", help="For which runtime."),
+        Literal["onnx", "openvino", "openvino-int8", "torch", "half"],
+        typer.Option("--to", help="For which runtime; half: a model file of half the size."),
     ],
     out: Annotated[
-        Path, typer.Option(help="The file to write: .onnx, .xml (OpenVINO) or .pt2 (torch).")
+        Path,
+        typer.Option(
+            help="The file to write: .onnx, .xml (OpenVINO), .pt2 (torch) or .safetensors (half)."
+        ),
     ],
     full: Annotated[
         bool,
@@ -39,21 +44,28 @@ def export(
     max_drop: Annotated[
         float, typer.Option(min=0.0, help="For int8: points of mean IoU that may be lost.")
     ] = 0.5,
+    licence: Annotated[
+        str, typer.Option(help="For half: of the weights, written into the file.", metavar="TEXT")
+    ] = "",
 ) -> None:
-    """Write a model for another runtime.
+    """Write a model for another runtime, or for others.
 
     The file takes any number of images of any size, carries its classes and
     preprocessing, and works wherever a model file does. Before it is
     written it is compared with torch on three images of odd sizes; one that
-    differs is not written.
+    differs is not written. `--to half` writes a model file as any other, whose
+    weights are rounded to float16 and which says nothing of this machine's folders.
 
     Example: perpixel export runs/a/model.safetensors --to openvino --out a.xml
     """
     from perpixel.cli.progress import stages
     from perpixel.delivery.export import export_model, read_images
+    from perpixel.delivery.half import write_half
     from perpixel.delivery.int8 import Calibration
+    from perpixel.distribution.model_file import model_file
     from perpixel.inference.inputs import expand
 
+    _check_half(to, full, calibrate, licence)
     calibration, shown = None, [one.path for one in expand(images, out)] if images else []
     if calibrate is not None:
         from perpixel.data.layouts import open_dataset
@@ -61,9 +73,15 @@ def export(
         dataset = open_dataset(calibrate, layout)
         calibration = Calibration(dataset, samples, max_drop)
         shown = shown or [pair.image for pair in dataset.split("val")]
+    file = model_file(model)
+    if to == "half":
+        for line in write_half(file, out, licence=licence, images=read_images(shown)):
+            OUT.print(str(line), soft_wrap=True)
+        OUT.print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)", soft_wrap=True)
+        return
     with stages() as watch:
         written = export_model(
-            model,
+            file,
             to,
             out,
             images=read_images(shown),
@@ -77,3 +95,13 @@ def export(
         OUT.print(str(written.int8), soft_wrap=True)
     made_by = ", ".join(f"{name} {number}" for name, number in written.card.versions.items())
     OUT.print(f"wrote {out} ({made_by})", soft_wrap=True)
+
+
+def _check_half(to: str, full: bool, calibrate: Path | None, licence: str) -> None:
+    """Options that say something of the other targets, or of this one alone."""
+    given = {"--full": full, "--calibrate": calibrate is not None} if to == "half" else {}
+    wrong = [name for name, there in given.items() if there]
+    if licence and to != "half":
+        wrong = ["--licence"]
+    for name in wrong:
+        raise ConfigError(name, found=f"given beside --to {to}", mend="Leave it out")

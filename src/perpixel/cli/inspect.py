@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from perpixel.networks import NetworkConfig
+    from perpixel.checkpoint import Checkpoint
     from perpixel.networks.inspection import Inspection
     from perpixel.networks.receptive_field import ReceptiveField
 
@@ -25,7 +25,9 @@ CLASSES = 21
 def inspect(
     network: Annotated[
         str,
-        typer.Argument(help="A network's name, such as fcn8s-vgg16, or a model file."),
+        typer.Argument(
+            help="A network's name, such as fcn8s-vgg16, or a MODEL as `predict` takes."
+        ),
     ],
     size: Annotated[str, typer.Option(help="The image's size.", metavar="HxW")] = "512x512",
     classes: Annotated[
@@ -39,7 +41,8 @@ def inspect(
     """Show a network's arithmetic, layer by layer.
 
     Output shapes, parameters, multiply-adds, strides, and which pixels a cell
-    sees; then the grid, and the halo that tiles need to score as the whole.
+    sees; then the grid, and the halo that tiles need to score as the whole. Of a
+    model also how its weights are stored, what it scored, and its licence.
 
     Example: perpixel inspect fcn8s-vgg16 --size 500x500
     """
@@ -47,11 +50,16 @@ def inspect(
 
     import torch
 
+    from perpixel.checkpoint import read_checkpoint
     from perpixel.errors import ConfigError
-    from perpixel.networks import build, inspection
+    from perpixel.networks import build, inspection, network_config
     from perpixel.whole_file import write_whole
 
-    config = _config(network, classes)
+    file = _file(network, classes)
+    model = read_checkpoint(file) if file else None
+    config = (
+        model.network if model else network_config({"name": network, "classes": classes or CLASSES})
+    )
     with torch.device("meta"):  # shapes are enough, and VGG16 has half a gigabyte of weights
         built = build(config)
     try:
@@ -64,28 +72,34 @@ def inspect(
         ) from None
     OUT.print(_layers(seen))
     OUT.print(_totals(seen))
+    if file is not None and model is not None:
+        OUT.print(_about(file, model))
     if json_file is not None:
         write_whole(json_file, (json.dumps(seen.as_json(), indent=2) + "\n").encode())
         OUT.print(f"wrote {json_file}", soft_wrap=True)
 
 
-def _config(network: str, classes: int | None) -> NetworkConfig:
+def _file(network: str, classes: int | None) -> Path | None:
+    """The model's file; None where it is a network's name."""
     import difflib
     from typing import get_args
 
-    from perpixel.checkpoint import read_checkpoint
+    from perpixel.distribution.included import included
+    from perpixel.distribution.model_file import HUB, model_file
     from perpixel.errors import ConfigError
-    from perpixel.networks import NetworkName, network_config
+    from perpixel.networks import NetworkName
 
     names = get_args(NetworkName)
     if network in names:
-        return network_config({"name": network, "classes": classes or CLASSES})
-    if not network.endswith(".safetensors"):
-        close = difflib.get_close_matches(network, names, n=3) or names
+        return None
+    if not (network in included() or network.startswith(HUB) or network.endswith(".safetensors")):
+        every = [*names, *included()]
+        close = difflib.get_close_matches(network, every, n=3) or every
         raise ConfigError(
             network,
-            found="no network has this name, and no model file ends so",
-            expected=f"a name such as {', '.join(close)}, or a .safetensors file",
+            found="no network and no model that comes along has this name, and no model file "
+            "ends so",
+            expected=f"a name such as {', '.join(close)}, a .safetensors file, or {HUB}owner/name",
             mend="Give one of these",
         )
     if classes is not None:
@@ -94,7 +108,30 @@ def _config(network: str, classes: int | None) -> NetworkConfig:
             found=str(classes),
             mend=f"Leave it out: {network} says itself how many classes it scores",
         )
-    return read_checkpoint(Path(network)).network
+    return model_file(network)
+
+
+def _about(file: Path, model: Checkpoint) -> Table:
+    """What only a model has, and a network without weights has not."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from perpixel.distribution.included import card_of
+    from perpixel.distribution.publication import licence_of
+
+    scores = model.provenance.get("validation") or {}
+    mean_iou, card = scores.get("mean_iou"), card_of(file)
+    table = Table(title="the model", title_justify="left", show_header=False)
+    for title, value in (
+        ("file", f"{file}, {file.stat().st_size / 1e6:.1f} MB"),
+        ("weights", f"stored as {model.stored}"),
+        ("classes", ", ".join(model.labels.names)),
+        ("mean IoU in validation", "not scored" if mean_iou is None else f"{mean_iou:.4f}"),
+        ("licence of the weights", licence_of(model) or "not stated"),
+        *([("card", str(card))] if card else []),
+    ):
+        table.add_row(title, Text(value, overflow="fold"))
+    return table
 
 
 def _layers(seen: Inspection) -> Table:

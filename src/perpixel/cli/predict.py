@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from perpixel.cli.console import OUT, fail
+from perpixel.cli.model_argument import AnyModel
 from perpixel.cli.ray_option import (
     Ray,
     WorkerCpus,
@@ -20,14 +21,22 @@ from perpixel.cli.runtime_options import PrecisionOption, RuntimeOption
 from perpixel.cli.tile_options import Halo, Memory, Tile, tiling_of
 
 SOME_FAILED, NOTHING_USABLE = 1, 2
+FOLDER = "predicted"
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="A model file, or an export of one.")],
+    model: AnyModel,
     paths: Annotated[
         list[str], typer.Argument(help="Images, folders of images, patterns such as 'p/*.jpg'.")
     ],
-    out: Annotated[str, typer.Option(help="The folder to write masks into.", metavar="DIRECTORY")],
+    out: Annotated[
+        str | None,
+        typer.Option(
+            help=f"The folder to write masks into; without it {FOLDER}, and with overlays.",
+            metavar="DIRECTORY",
+            show_default=False,
+        ),
+    ] = None,
     mask_format: Annotated[
         Literal["png", "geotiff", "coco", "labelme"],
         typer.Option(
@@ -35,8 +44,13 @@ def predict(
         ),
     ] = "png",
     overlay: Annotated[
-        bool, typer.Option("--overlay", help="Also a picture with a legend: NAME_overlay.jpg.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--overlay/--no-overlay",
+            help="Also a picture with a legend: NAME_overlay.jpg.",
+            show_default=False,
+        ),
+    ] = None,
     probabilities: Annotated[
         bool,
         typer.Option("--probabilities", help="Also (classes, height, width) arrays: NAME.npy."),
@@ -101,7 +115,7 @@ def predict(
 
         unwanted = {
             f"--format {mask_format}": mask_format != "png",
-            "--overlay": overlay,
+            "--overlay": bool(overlay),
             "--probabilities": probabilities,
             "--areas": areas is not None,
             "--show": show,
@@ -118,11 +132,20 @@ def predict(
             halo=given.halo,
         )
         predict_on_ray(
-            model, paths, out, ray, workers_of(workers, worker_cpus, worker_gpus, memory), job
+            model,
+            paths,
+            out or FOLDER,
+            ray,
+            workers_of(workers, worker_cpus, worker_gpus, memory),
+            job,
         )
         return
     refuse_without_ray(workers, worker_cpus, worker_gpus)
-    results = Results(mask_format, "jpg" if overlay else None, probabilities, areas, min_confidence)
+    pictures = overlay if overlay is not None else out is None
+    out = out or FOLDER
+    results = Results(
+        mask_format, "jpg" if pictures else None, probabilities, areas, min_confidence
+    )
     tiling = tiling_of(tile, memory, halo)
     loaded = load(model, runtime=runtime, precision=precision)
     OUT.print(f"computed by {loaded.choice}", soft_wrap=True)

@@ -11,6 +11,7 @@ from jaxtyping import Float32, Shaped
 from torch import nn
 
 from perpixel.checkpoint import read_checkpoint, stored_checksum
+from perpixel.distribution.model_file import model_file
 from perpixel.errors import ModelError
 from perpixel.inference.image import ImageLike, decoded
 from perpixel.inference.runtimes import Runtime, TorchRuntime
@@ -194,7 +195,7 @@ class Model:
 
 
 def load(
-    path: str | Path,
+    model: str | Path,
     device: str | None = "auto",
     runtime: str = "auto",
     precision: str = "auto",
@@ -213,19 +214,20 @@ def load(
     scores at every pixel, (B, classes, H, W).
 
     Args:
-        path: a `.safetensors` file that perpixel wrote, or an export: `.onnx`, `.pt2`, or an
-            OpenVINO `.xml` with its `.bin` beside it.
+        model: a `.safetensors` file that perpixel wrote, or an export: `.onnx`, `.pt2`, or an
+            OpenVINO `.xml` with its `.bin` beside it; or, as a text, the name of a model that comes
+            along ("street"), or one on the model hub ("hf://owner/name", "hf://owner/name@v1").
         device: "cpu", "cuda", "cuda:1" …, or "auto" (also None): a GPU where there is one.
         runtime: "torch", "onnxruntime", "openvino", or "auto".
         precision: "fp32", "bf16", on a GPU "fp16", of exports "int8", or "auto".
 
     Raises:
-        ModelError: the file is missing, damaged, or not one of ours.
+        ModelError: the file is missing, damaged, or not one of ours; or the hub's cannot be had.
         ConfigError: there is no such device, runtime or precision; the runtime is not installed,
             or does not go with the device or the precision.
     """
     check_names(runtime, precision)
-    path = Path(path)
+    path = model_file(model)
     if path.suffix.lower() in EXPORTS:
         card, computed, chosen = for_export(path, device, runtime, precision)
         return Model(None, card.labels, card.preprocessing, chosen, computed)

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from perpixel.data.augment import Augmentation
 from perpixel.data.dataset import Dataset
 from perpixel.data.division import Folds
 from perpixel.data.layouts import open_dataset
+from perpixel.distribution.model_file import is_name
 from perpixel.errors import ConfigError
 from perpixel.preprocessing import Preprocessing
 from perpixel.training.class_weights import ClassWeights
@@ -38,7 +39,8 @@ class TrainConfig(NetworkOptions):
             validates. None: a fifth of the images does.
         network, backbone, head, …: the network, as `NetworkOptions` explains it.
         weights: "pretrained", "none", or the path of a weights file, for the backbone.
-        init_from: a model whose fitting weights are copied before training starts.
+        init_from: a model whose fitting weights are copied before training starts: a file, one that
+            comes along or one of the hub's, as `load` takes it.
         preprocessing: how images are prepared; None: as the settings below, the weights or the
             model say.
         normalisation: mean and deviation of the bands as the "weights" were trained with, or of the
@@ -95,7 +97,7 @@ class TrainConfig(NetworkOptions):
     folds: int | None = None
     fold: int | None = None
     weights: Literal["pretrained", "none"] | Path = "pretrained"
-    init_from: Path | None = None
+    init_from: str | Path | None = None
     preprocessing: Preprocessing | None = None
     normalisation: Literal["auto", "weights", "data"] = "auto"
     conversion: Literal["auto", "grey-rgb", "none"] = "auto"
@@ -141,6 +143,13 @@ class TrainConfig(NetworkOptions):
         if self.dice > 0 and self.loss == "sum":
             raise ValueError("dice goes with loss mean: beside a sum over pixels it is nothing")
         return self
+
+    @field_validator("init_from")
+    @classmethod
+    def _stays_a_path(cls, model: str | Path | None) -> str | None:
+        """As a text that is written and read back: a path that could be a name gets its folder."""
+        named = isinstance(model, Path) and is_name(str(model))
+        return model if model is None else f"./{model}" if named else str(model)
 
     @property
     def peak_learning_rate(self) -> float:

@@ -11,6 +11,7 @@ import torch
 from perpixel.checkpoint import read_checkpoint
 from perpixel.data.dataset import Dataset
 from perpixel.data.scan import Scan, scan_splits
+from perpixel.distribution.model_file import model_file
 from perpixel.errors import ConfigError
 from perpixel.metrics import Scores
 from perpixel.networks import Network, NetworkConfig, build
@@ -187,7 +188,7 @@ def _decided(config: TrainConfig, dataset: Dataset, seen: Scan, listener: Listen
 def _network(
     config: TrainConfig, dataset: Dataset, seen: Scan, listener: Listener
 ) -> tuple[Network, NetworkConfig, Preprocessing]:
-    source = None if config.init_from is None else read_checkpoint(config.init_from)
+    source = None if config.init_from is None else read_checkpoint(model_file(config.init_from))
     network_config = config.network_config(
         dataset.labels.classes, bands_taken(config, seen, source)
     )

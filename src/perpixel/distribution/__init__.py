@@ -1,0 +1,1 @@
+"""How models travel: those that come along with perpixel, and those on the model hub."""
