@@ -27,6 +27,7 @@ from perpixel.cli.predict import predict
 from perpixel.cli.report import report
 from perpixel.cli.runs import runs
 from perpixel.cli.scales import ManyScales
+from perpixel.cli.serve import serve
 from perpixel.cli.train import train
 from perpixel.errors import PerpixelError, Stopped
 
@@ -67,6 +68,7 @@ app.command()(bench)
 app.command()(report)
 app.command()(compare)
 app.command()(runs)
+app.command()(serve)
 app.command()(demo)
 
 

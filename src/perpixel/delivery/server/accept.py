@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from perpixel.delivery.server.problems import Problem
+from perpixel.delivery.server.problems import ProblemError
 
 _TOKEN = r"[\w!#$%&'*+.^`|~-]+"
 _PART = re.compile(rf"\s*;\s*({_TOKEN})\s*=\s*(?:\"([^\"]*)\"|({_TOKEN}))")
@@ -69,7 +69,7 @@ def chosen(header: str | None, offered: tuple[MediaType, ...]) -> MediaType:
         offered: what can be made, the usual first.
 
     Raises:
-        Problem: none is wanted (406).
+        ProblemError: none is wanted (406).
     """
     if not header or not header.strip():
         return offered[0]
@@ -84,5 +84,7 @@ def chosen(header: str | None, offered: tuple[MediaType, ...]) -> MediaType:
             best, most = one, quality
     if best is None:
         names = ", ".join(map(str, offered))
-        raise Problem(406, "not_acceptable", f"Nothing that is accepted can be made; it may be {names}.")
+        raise ProblemError(
+            406, "not_acceptable", f"Nothing that is accepted can be made; it may be {names}."
+        )
     return best

@@ -1,4 +1,4 @@
-"""The forms of an answer: a mask as PNG, as COCO's run lengths, as NumPy array, or over its image."""
+"""The forms of an answer: the mask as PNG, run lengths or NumPy array, or over its image."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def coco(found: ClassMask) -> dict[str, Any]:
     for index in np.unique(found.mask[found.labels.labelled(found.mask)]).tolist():
         pixels = found.mask == index
         rows, columns = (np.flatnonzero(pixels.any(axis=axis)) for axis in (1, 0))
-        top, left, bottom, right = (int(one) for one in (rows[0], columns[0], rows[-1], columns[-1]))
+        top, left, bottom, right = (
+            int(one) for one in (rows[0], columns[0], rows[-1], columns[-1])
+        )
         box = pixels[top : bottom + 1, left : right + 1]
         annotations.append(
             {

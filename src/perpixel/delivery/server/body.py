@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable
 from python_multipart.multipart import parse_options_header
 
 from perpixel.delivery.server.places import Place
-from perpixel.delivery.server.problems import Problem
+from perpixel.delivery.server.problems import ProblemError
 
 FORM = "multipart/form-data"
 FIELD = "image"
@@ -27,12 +27,12 @@ def declared_length(header: str | None) -> int | None:
     """What a Content-Length header says; None where there is none.
 
     Raises:
-        Problem: it is no number (400).
+        ProblemError: it is no number (400).
     """
     if header is None:
         return None
     if not (header.isascii() and header.isdecimal()):
-        raise Problem(400, "bad_length", "The Content-Length is not a number.")
+        raise ProblemError(400, "bad_length", "The Content-Length is not a number.")
     return int(header)
 
 
@@ -40,7 +40,7 @@ async def read_body(chunks: AsyncIterable[bytes], place: Place, most: int) -> by
     """All bytes of a request, which count at its place from the moment they are here.
 
     Raises:
-        Problem: there are more than `most` (413), or all requests together hold too many (429).
+        ProblemError: there are more than `most` (413), or all requests together hold too many (429).
     """
     parts, length = [], 0
     async for chunk in chunks:
@@ -52,9 +52,11 @@ async def read_body(chunks: AsyncIterable[bytes], place: Place, most: int) -> by
     return b"".join(parts)
 
 
-def too_many_bytes(most: int) -> Problem:
+def too_many_bytes(most: int) -> ProblemError:
     """For a body that is longer than is taken."""
-    return Problem(413, "too_many_bytes", f"The body is too long; at most {most:,} bytes are taken.")
+    return ProblemError(
+        413, "too_many_bytes", f"The body is too long; at most {most:,} bytes are taken."
+    )
 
 
 def image_in_form(body: bytes, parameters: dict[bytes, bytes]) -> bytes:
@@ -64,7 +66,7 @@ def image_in_form(body: bytes, parameters: dict[bytes, bytes]) -> bytes:
     every line end in the image by itself.
 
     Raises:
-        Problem: the form is damaged, or has no such part or several (400).
+        ProblemError: the form is damaged, or has no such part or several (400).
     """
     boundary = parameters.get(b"boundary", b"")
     if not 1 <= len(boundary) <= _LONGEST_BOUNDARY:
@@ -82,7 +84,7 @@ def image_in_form(body: bytes, parameters: dict[bytes, bytes]) -> bytes:
     ]
     if len(found) != 1:
         count = "no part" if not found else f"{len(found)} parts"
-        raise Problem(400, "no_image", f"The form has {count} called {FIELD!r}; expected one.")
+        raise ProblemError(400, "no_image", f"The form has {count} called {FIELD!r}; expected one.")
     return found[0]
 
 
@@ -99,5 +101,5 @@ def _name(head: bytes) -> bytes | None:
     return None
 
 
-def _damaged(reason: str) -> Problem:
-    return Problem(400, "bad_form", f"The form cannot be read: {reason}.")
+def _damaged(reason: str) -> ProblemError:
+    return ProblemError(400, "bad_form", f"The form cannot be read: {reason}.")

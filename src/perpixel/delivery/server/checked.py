@@ -12,7 +12,7 @@ from jaxtyping import Shaped
 
 from perpixel.data.decode import decode_image
 from perpixel.data.header import Header, format_of, parse_header
-from perpixel.delivery.server.problems import Problem
+from perpixel.delivery.server.problems import ProblemError
 from perpixel.delivery.server.settings import Settings
 from perpixel.delivery.server.tiff_structure import check_structure
 from perpixel.errors import DataError, ModelError
@@ -53,12 +53,12 @@ class Checked:
         """The pixels.
 
         Raises:
-            Problem: the file is damaged (400).
+            ProblemError: the file is damaged (400).
         """
         try:
             return decode_image(self.data, self.header, NAME)
         except DataError as error:
-            raise Problem(400, "damaged_image", str(error)) from None
+            raise ProblemError(400, "damaged_image", str(error)) from None
         except Exception as error:
             raise _unforeseen(error) from error
 
@@ -67,34 +67,34 @@ def check_image(data: bytes, settings: Settings, preprocessing: Preprocessing) -
     """Read an image's header, and refuse what is too large or not for the model.
 
     Raises:
-        Problem: the bytes are no image (415), are damaged (400), have too many pixels (413), or
+        ProblemError: the bytes are no image (415), are damaged (400), have too many pixels (413), or
             have other bands than the model takes (422).
     """
     kind = format_of(data)
     if kind is None:
         found = "has no content" if not data else "is no image that is read"
         names = ", ".join(FORMATS)
-        raise Problem(415, "no_image_format", f"The body {found}; expected one of {names}.")
+        raise ProblemError(415, "no_image_format", f"The body {found}; expected one of {names}.")
     try:
         _check_before_header(data, kind, settings.max_pixels)
         header = parse_header(data, NAME)
-    except (Problem, DataError) as error:
-        if isinstance(error, Problem):
+    except (ProblemError, DataError) as error:
+        if isinstance(error, ProblemError):
             raise
-        raise Problem(400, "damaged_image", str(error)) from None
+        raise ProblemError(400, "damaged_image", str(error)) from None
     except (ValueError, KeyError, IndexError, struct.error):
-        raise Problem(
+        raise ProblemError(
             400, "damaged_image", f"The {kind} file's content makes no sense. Save it again."
         ) from None
     except Exception as error:
         raise _unforeseen(error) from error
-    _check_pixels(header.size, settings.max_pixels)
+    check_pixels(header.size, settings.max_pixels)
     if header.bands * header.dtype.itemsize > max(_BYTES_A_PIXEL, 4 * preprocessing.bands):
-        raise Problem(422, "other_bands", f"The image has {header.bands} bands.")
+        raise ProblemError(422, "other_bands", f"The image has {header.bands} bands.")
     try:
         preprocessing.fit_bands(np.zeros((header.bands, 1, 1), header.dtype))
     except ModelError as error:
-        raise Problem(422, "other_bands", str(error)) from None
+        raise ProblemError(422, "other_bands", str(error)) from None
     return Checked(data, header)
 
 
@@ -105,7 +105,7 @@ def _check_before_header(data: bytes, kind: str, most_pixels: int) -> None:
     elif kind == "WEBP":
         size = _webp_canvas(data)
         if size is not None:
-            _check_pixels(size, most_pixels)
+            check_pixels(size, most_pixels)
     elif kind == "JPEG" and data.count(_START_OF_SCAN) > _MOST_SCANS:
         raise ValueError("too many scans")
 
@@ -118,15 +118,20 @@ def _webp_canvas(data: bytes) -> tuple[int, int] | None:
     return height, width
 
 
-def _check_pixels(size: tuple[int, int], most: int) -> None:
+def check_pixels(size: tuple[int, int], most: int) -> None:
+    """See that an image of this (H, W) may be decoded.
+
+    Raises:
+        ProblemError: it has more than `most` pixels (413).
+    """
     height, width = size
     if height * width > most:
         found = f"The image has {width}×{height} pixels"
-        raise Problem(413, "too_many_pixels", f"{found}; at most {most:,} are taken.")
+        raise ProblemError(413, "too_many_pixels", f"{found}; at most {most:,} are taken.")
 
 
-def _unforeseen(error: Exception) -> Problem:
+def _unforeseen(error: Exception) -> ProblemError:
     # Decoders raise what they like at bytes that were made to confuse them. It is the client's
     # file all the same; what it was is for whoever reads the server's log.
     _LOG.warning("an image could not be decoded", exc_info=error)
-    return Problem(400, "damaged_image", "The image is damaged, or too large for the memory.")
+    return ProblemError(400, "damaged_image", "The image is damaged, or too large for the memory.")

@@ -66,6 +66,4 @@ class ExactBatches:
 
 
 def _apart(scores: ScoreMap) -> list[ScoreMap]:
-    return [
-        ScoreMap(one[None], scores.stride, scores.offset, scores.size) for one in scores.scores
-    ]
+    return [ScoreMap(one[None], scores.stride, scores.offset, scores.size) for one in scores.scores]

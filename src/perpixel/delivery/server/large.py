@@ -8,7 +8,7 @@ from jaxtyping import Shaped
 from perpixel.data.header import Header
 from perpixel.data.source import ArraySource, Outline
 from perpixel.delivery.server.checked import NAME
-from perpixel.delivery.server.problems import Problem
+from perpixel.delivery.server.problems import ProblemError
 from perpixel.errors import PerpixelError
 from perpixel.inference.large.large_images import LargeImages
 from perpixel.inference.predictor import Model
@@ -45,7 +45,7 @@ class LargeOnes:
         """The image's segmentation.
 
         Raises:
-            Problem: the memory is too small for any tile, or the model cannot be tiled (413).
+            ProblemError: the memory is too small for any tile, or the model cannot be tiled (413).
         """
         source = ArraySource(NAME, image, image.dtype, image.nbytes)
         try:
@@ -53,4 +53,6 @@ class LargeOnes:
             rows = image.transpose(1, 2, 0)
             return predict_tiled(self.model, rows, tile=tile, batch_size=batch)
         except PerpixelError as error:
-            raise Problem(413, "too_large_here", f"Too large for this server: {error}") from None
+            raise ProblemError(
+                413, "too_large_here", f"Too large for this server: {error}"
+            ) from None

@@ -21,7 +21,7 @@ from jaxtyping import Shaped
 
 from perpixel.delivery.server.exact_batches import ExactBatches
 from perpixel.delivery.server.large import LargeOnes
-from perpixel.delivery.server.problems import Problem
+from perpixel.delivery.server.problems import ProblemError
 from perpixel.delivery.server.waiting import Job, Waiting
 from perpixel.inference.predictor import Model
 from perpixel.inference.segmentation import ClassMask
@@ -69,10 +69,10 @@ class Pipeline:
             self._threads.append(thread)
 
     def submit(self, job: Job) -> Future[object]:
-        """Queue a job; its future gets the answer or a Problem.
+        """Queue a job; its future gets the answer or a ProblemError.
 
         Raises:
-            Problem: the server is stopping (503).
+            ProblemError: the server is stopping (503).
         """
         self.waiting.add(job)
         return job.future
@@ -161,7 +161,7 @@ class Pipeline:
 
 
 def _fail(job: Job, error: Exception) -> None:
-    if not isinstance(error, Problem):
+    if not isinstance(error, ProblemError):
         _LOG.error("an image could not be computed", exc_info=error)
-        error = Problem(500, "not_computed", "The server could not compute the image.")
+        error = ProblemError(500, "not_computed", "The server could not compute the image.")
     job.future.set_exception(error)

@@ -6,7 +6,7 @@ import math
 import threading
 from types import TracebackType
 
-from perpixel.delivery.server.problems import Problem
+from perpixel.delivery.server.problems import ProblemError
 
 # Of the images computed lately, the newest counts for so much in the mean time of one.
 _NEWEST = 0.1
@@ -34,7 +34,7 @@ class Places:
         """A place for one request, to be given back by leaving its context.
 
         Raises:
-            Problem: all are taken (429).
+            ProblemError: all are taken (429).
         """
         with self._lock:
             if self.taken >= self.most:
@@ -46,7 +46,7 @@ class Places:
         """Count more bytes, or with a negative number fewer.
 
         Raises:
-            Problem: that would be too many (429).
+            ProblemError: that would be too many (429).
         """
         with self._lock:
             if more > 0 and self.held + more > self.most_bytes:
@@ -68,9 +68,9 @@ class Places:
         """Whole seconds until about all that are taken now are answered, 1 … 60."""
         return min(max(math.ceil(self.taken * self._seconds), 1), _LONGEST_WAIT)
 
-    def _full(self, reason: str) -> Problem:
+    def _full(self, reason: str) -> ProblemError:
         wait = self.wait
-        return Problem(429, "queue_full", f"Busy: {reason}. Try again in {wait} s.", wait)
+        return ProblemError(429, "queue_full", f"Busy: {reason}. Try again in {wait} s.", wait)
 
 
 class Place:
@@ -89,14 +89,15 @@ class Place:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.hold(0)
+        self._places.grow(-self._held)
         self._places.leave()
 
     def hold(self, length: int) -> None:
-        """So many bytes are held here now.
+        """Make sure that there is room for so many bytes until the place is left.
 
         Raises:
-            Problem: together with all others that is too many (429).
+            ProblemError: together with all others that is too many (429).
         """
-        self._places.grow(length - self._held)
-        self._held = length
+        if length > self._held:
+            self._places.grow(length - self._held)
+            self._held = length

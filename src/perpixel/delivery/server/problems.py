@@ -38,7 +38,7 @@ class ProblemBody(BaseModel):
     )
 
 
-class Problem(Exception):
+class ProblemError(Exception):
     """A request that cannot be answered with what it asked for.
 
     Args:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Shaped
 
-from perpixel.delivery.server.problems import Problem
+from perpixel.delivery.server.problems import ProblemError
 from perpixel.inference.segmentation import ClassMask
 
 # Height, width, bands and type: of images that are alike in all of these a batch is made. Images
@@ -30,7 +30,7 @@ class Job:
 
     Args:
         bucket: which images it can share a batch with.
-        decode: its pixels; raises a Problem where there are none.
+        decode: its pixels; raises a ProblemError where there are none.
         finish: makes the answer of what was predicted.
         confidence: whether the answer needs it; without it a mask is found sooner.
         large: whether it is predicted in tiles.
@@ -76,11 +76,11 @@ class Waiting:
         """Queue a job.
 
         Raises:
-            Problem: the server is stopping (503).
+            ProblemError: the server is stopping (503).
         """
         with self._changed:
             if self._closed:
-                raise Problem(503, "stopping", "The server is stopping.", 5)
+                raise ProblemError(503, "stopping", "The server is stopping.", 5)
             self._jobs.append(job)
             self._changed.notify()
 
@@ -116,6 +116,6 @@ class Waiting:
         return [job for job in chosen if job.begin()]
 
 
-def too_late() -> Problem:
+def too_late() -> ProblemError:
     """For an answer that is not ready in time."""
-    return Problem(503, "too_late", "The answer was not ready in time. Try again.", 5)
+    return ProblemError(503, "too_late", "The answer was not ready in time. Try again.", 5)
