@@ -46,7 +46,7 @@ def coco(found: ClassMask) -> dict[str, Any]:
     Pixels without a label are in none. `category_id` is the class's index and 1, as COCO counts.
     """
     height, width = found.mask.shape
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for index in np.unique(found.mask[found.labels.labelled(found.mask)]).tolist():
         pixels = found.mask == index
         rows, columns = (np.flatnonzero(pixels.any(axis=axis)) for axis in (1, 0))

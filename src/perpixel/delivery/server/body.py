@@ -40,7 +40,8 @@ async def read_body(chunks: AsyncIterable[bytes], place: Place, most: int) -> by
     """All bytes of a request, which count at its place from the moment they are here.
 
     Raises:
-        ProblemError: there are more than `most` (413), or all requests together hold too many (429).
+        ProblemError: there are more than `most` (413), or all requests together hold too many
+            (429).
     """
     parts, length = [], 0
     async for chunk in chunks:

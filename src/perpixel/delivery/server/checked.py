@@ -67,8 +67,8 @@ def check_image(data: bytes, settings: Settings, preprocessing: Preprocessing) -
     """Read an image's header, and refuse what is too large or not for the model.
 
     Raises:
-        ProblemError: the bytes are no image (415), are damaged (400), have too many pixels (413), or
-            have other bands than the model takes (422).
+        ProblemError: the bytes are no image (415), are damaged (400), have too many pixels (413),
+            or have other bands than the model takes (422).
     """
     kind = format_of(data)
     if kind is None:

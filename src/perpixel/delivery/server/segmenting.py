@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from fastapi import Request
@@ -71,8 +72,8 @@ class Segmenting:
         """Segment an image in the queue, and wait for it.
 
         Raises:
-            ProblemError: the queue is full, the image too large, or it was not ready in time; what it
-                says may be shown.
+            ProblemError: the queue is full, the image too large, or it was not ready in time; what
+                it says may be shown.
         """
         height, width, bands = image.shape
         check_pixels((height, width), self.settings.max_pixels)
@@ -120,8 +121,9 @@ class Segmenting:
             gone = asyncio.ensure_future(request.receive())
             left = max(deadline - time.monotonic(), 0.0)
             try:
+                either: set[asyncio.Future[Any]] = {waiting, gone}
                 done, _ = await asyncio.wait(
-                    {waiting, gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED
+                    either, timeout=left, return_when=asyncio.FIRST_COMPLETED
                 )
                 if waiting in done:
                     return Response(waiting.result(), media_type=str(form))

@@ -69,4 +69,5 @@ def check_directories(data: bytes) -> None:
 
 def _lengths(tags: tiff.Tags) -> tuple[int, ...]:
     """Bytes of each strip or tile."""
-    return tuple(tags.get(tiff.TILE_COUNTS, tags.get(tiff.STRIP_COUNTS, ())))
+    lengths: tuple[int, ...] = tags.get(tiff.TILE_COUNTS) or tags.get(tiff.STRIP_COUNTS, ())
+    return lengths
