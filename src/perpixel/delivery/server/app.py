@@ -9,14 +9,19 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from perpixel.delivery.server.about import ModelBody, about
 from perpixel.delivery.server.access import OPEN, TokenGate
 from perpixel.delivery.server.metrics import CONTENT_TYPE, Counted, Metrics
 from perpixel.delivery.server.openapi import SEGMENT_ANSWER, SEGMENT_BODY, SUMMARY, problems
 from perpixel.delivery.server.places import Places
-from perpixel.delivery.server.problems import MEANINGS, ProblemError, of_status, problem_response
+from perpixel.delivery.server.problems import (
+    ProblemError,
+    not_computed,
+    of_status,
+    problem_response,
+)
 from perpixel.delivery.server.segmenting import Segmenting
 from perpixel.delivery.server.settings import Settings
 from perpixel.inference.predictor import Model
@@ -110,8 +115,8 @@ def create_app(model: Model, network: dict[str, Any], settings: Settings) -> Fas
         return of_status(error.status_code, dict(error.headers or {}))
 
     @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> JSONResponse | Response:
-        return problem_response(500, "not_computed", MEANINGS[500])
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        return not_computed().response()
 
     # The last one added stands first.
     app.add_middleware(Counted, metrics=metrics, paths=PATHS)

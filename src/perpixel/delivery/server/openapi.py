@@ -43,7 +43,7 @@ SEGMENT_BODY: dict[str, Any] = {
     "required": True,
     "description": "An image, as it is or in a form. Its format is told by its content.",
     "content": {
-        **{media: {"schema": _BINARY} for media in FORMATS.values()},
+        **{media: {"schema": _BINARY} for media in (*FORMATS.values(), "application/octet-stream")},
         FORM: {
             "schema": {
                 "type": "object",

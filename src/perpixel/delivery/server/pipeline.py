@@ -21,7 +21,7 @@ from jaxtyping import Shaped
 
 from perpixel.delivery.server.exact_batches import ExactBatches
 from perpixel.delivery.server.large import LargeOnes
-from perpixel.delivery.server.problems import ProblemError
+from perpixel.delivery.server.problems import ProblemError, not_computed
 from perpixel.delivery.server.waiting import Job, Waiting
 from perpixel.inference.predictor import Model
 from perpixel.inference.segmentation import ClassMask
@@ -163,5 +163,5 @@ class Pipeline:
 def _fail(job: Job, error: Exception) -> None:
     if not isinstance(error, ProblemError):
         _LOG.error("an image could not be computed", exc_info=error)
-        error = ProblemError(500, "not_computed", "The server could not compute the image.")
+        error = not_computed()
     job.future.set_exception(error)

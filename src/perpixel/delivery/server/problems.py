@@ -63,6 +63,11 @@ class ProblemError(Exception):
         return problem_response(self.status, self.code, self.message, headers)
 
 
+def not_computed() -> ProblemError:
+    """For a fault of the server's own, which its log describes."""
+    return ProblemError(500, "not_computed", MEANINGS[500])
+
+
 def problem_response(
     status: int, code: str, message: str, headers: dict[str, str] | None = None
 ) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -29,11 +30,13 @@ from perpixel.delivery.server.body import (
 from perpixel.delivery.server.checked import check_image, check_pixels
 from perpixel.delivery.server.pipeline import Pipeline, Watch
 from perpixel.delivery.server.places import Place, Places
-from perpixel.delivery.server.problems import ProblemError
+from perpixel.delivery.server.problems import ProblemError, not_computed
 from perpixel.delivery.server.settings import Settings
 from perpixel.delivery.server.waiting import Job, too_late
 from perpixel.inference.predictor import Model
 from perpixel.inference.segmentation import ClassMask, Segmentation
+
+_LOG = logging.getLogger(__name__)
 
 
 class Segmenting:
@@ -101,6 +104,16 @@ class Segmenting:
         Raises:
             ProblemError: there is none, in the words of its status.
         """
+        try:
+            return await self._answer(request)
+        except ProblemError:
+            raise
+        except Exception:
+            # Left to itself it would end the connection, and the client's next request on it.
+            _LOG.exception("a request could not be answered")
+            raise not_computed() from None
+
+    async def _answer(self, request: Request) -> Response:
         deadline = time.monotonic() + self.settings.seconds
         form = chosen(request.headers.get("accept"), OFFERED)
         with self.places.take() as place:
