@@ -35,7 +35,7 @@ def serve(
     seconds: Annotated[
         float, typer.Option(help="A request that is not answered by then is given up.")
     ] = 30.0,
-    max_bytes: Annotated[str, typer.Option(help="Of an image file, such as 32M.")] = "32M",
+    max_megabytes: Annotated[int, typer.Option(min=1, help="Of an image file.")] = 32,
     max_pixels: Annotated[
         int, typer.Option(min=1, help="Of an image, height times width.")
     ] = 50_000_000,
@@ -61,14 +61,13 @@ def serve(
 
     from perpixel.delivery.server.running import serve as serve_model
     from perpixel.delivery.server.settings import Settings, read_token
-    from perpixel.inference.memory import memory_bytes
 
     token = read_token(token_file)
     settings = Settings(
         queue=queue,
         batch=batch,
         seconds=seconds,
-        max_bytes=memory_bytes(max_bytes),
+        max_bytes=max_megabytes * 1_000_000,
         max_pixels=max_pixels,
         token=token,
         origins=tuple(cors or ()),

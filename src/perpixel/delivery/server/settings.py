@@ -34,7 +34,7 @@ class Settings:
     queue: int = 128
     batch: int = 8
     seconds: float = 30.0
-    max_bytes: int = 32 << 20
+    max_bytes: int = 32_000_000
     max_pixels: int = 50_000_000
     token: str | None = field(default=None, repr=False)
     origins: tuple[str, ...] = ()
