@@ -232,7 +232,7 @@ def ask(connection: http.client.HTTPConnection, body: bytes, accept: str) -> tup
     if not 400 <= response.status < 500:
         return response.status, "neither 200 nor a 4xx"
     said = json.loads(content)
-    about_us = any(part in said["message"] for part in ("Traceback", ".py", "/"))
+    about_us = any(part in said["message"] for part in ("Traceback", ".py", " /"))
     return response.status, "" if said["message"] and not about_us else f"says {said['message']}"
 
 

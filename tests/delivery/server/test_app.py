@@ -164,6 +164,9 @@ def test_what_the_token_covers(serving: Serving, model: Model) -> None:
             assert client.post("/v1/segment", content=file, headers=raw).status_code == 401
             assert client.get("/healthz", headers=raw).status_code == 200
             assert client.get("/readyz", headers=raw).status_code == 200
+        client.headers["Authorization"] = f"Bearer {TOKEN}"
+        counted = client.get("/metrics").text
+    assert 'perpixel_requests_total{path="/v1/segment",status="401"} 8.0' in counted
     assert described["paths"]["/v1/segment"]["post"]["security"] == [{"token": []}]
     assert described["paths"]["/healthz"]["get"]["security"] == []
 

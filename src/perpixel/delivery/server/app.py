@@ -119,10 +119,10 @@ def create_app(model: Model, network: dict[str, Any], settings: Settings) -> Fas
         return not_computed().response()
 
     # The last one added stands first.
-    app.add_middleware(Counted, metrics=metrics, paths=PATHS)
     if settings.token is not None:
         app.add_middleware(TokenGate, token=settings.token)
         _say_token(app)
+    app.add_middleware(Counted, metrics=metrics, paths=PATHS)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,

@@ -21,6 +21,7 @@ from perpixel.inference.predictor import Model, load
 
 # Pixels of the image that is predicted before the first request, either way.
 _WARM = 64
+_BACKLOG = 2048
 
 
 def serve(
@@ -57,9 +58,9 @@ def serve(
         add_page(app, model, settings)
     server = uvicorn.Server(configuration(app, settings, host, port))
     listening = _listening(host, port)
-    address = f"http://{host}:{listening.getsockname()[1]}"
-    ready(model, address)
-    with listening, _stopping_is_no_error():
+    shown = f"[{host}]" if ":" in host else host
+    with listening, _stopping_is_no_error(server):
+        ready(model, f"http://{shown}:{listening.getsockname()[1]}")
         server.run([listening])
 
 
@@ -97,6 +98,8 @@ def _listening(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        # From now on clients can connect, and wait for the first answer.
+        listening.listen(_BACKLOG)
     except OSError as error:
         listening.close()
         raise ConfigError(
@@ -108,14 +111,14 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 @contextmanager
-def _stopping_is_no_error() -> Iterator[None]:
+def _stopping_is_no_error(server: uvicorn.Server) -> Iterator[None]:
     """SIGTERM and Ctrl-C are how a server ends: uvicorn finishes, and sends itself the signal
-    again, which then does nothing."""
+    again, which then does nothing more."""
 
-    def ignore(number: int, frame: FrameType | None) -> None:
-        pass
+    def stop(number: int, frame: FrameType | None) -> None:
+        server.should_exit = True
 
-    before = {number: signal.signal(number, ignore) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
