@@ -6,8 +6,8 @@ import io
 
 import numpy as np
 import pytest
-from delivery.server.conftest import mask_in, picture, png, running
 
+from delivery.server.conftest import mask_in, picture, png, running
 from perpixel.delivery.server.app import create_app
 from perpixel.delivery.server.settings import Settings
 from perpixel.inference.predictor import Model
