@@ -39,6 +39,8 @@ bench: .bench-venv/bench.stamp
 	.bench-venv/bin/python benchmarks/training_step.py
 	.bench-venv/bin/python benchmarks/runtimes.py
 	.bench-venv/bin/python benchmarks/folder.py
+	.bench-venv/bin/python benchmarks/serving.py
+	.bench-venv/bin/python benchmarks/mutated_images.py
 
 bench-gpu: .bench-venv/bench.stamp
 	.bench-venv/bin/python benchmarks/kernels.py --device cuda $(ARGS)

@@ -29,6 +29,7 @@ from perpixel.cli.ray_option import Predicting
 from perpixel.cli.report import report
 from perpixel.cli.runs import runs
 from perpixel.cli.scales import ManyScales
+from perpixel.cli.serve import serve
 from perpixel.cli.train import train
 from perpixel.errors import PerpixelError, Stopped
 
@@ -70,6 +71,7 @@ app.command()(bench)
 app.command()(report)
 app.command()(compare)
 app.command()(runs)
+app.command()(serve)
 app.command()(demo)
 
 

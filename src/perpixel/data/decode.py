@@ -51,8 +51,24 @@ def read_image(path: Path) -> Shaped[np.ndarray, "bands H W"]:
         DataError: the file is missing, truncated, damaged, or no image that perpixel reads.
     """
     data = read_file(path)
-    header = parse_header(data, path)
+    return decode_image(data, parse_header(data, path), path)
+
+
+def decode_image(data: bytes, header: Header, path: Path) -> Shaped[np.ndarray, "bands H W"]:
+    """Decode an image file's bytes, as `read_image` does.
+
+    Args:
+        data: all of the file.
+        header: what `parse_header` found in it.
+        path: only names it in errors.
+
+    Raises:
+        DataError: the bytes are damaged.
+    """
     pixels = _wide(data, header, path) if header.wide else _usual(data, header, path)
+    if pixels.shape[:2] != header.size:
+        # Whoever believed the header made room for another picture.
+        raise _damaged(path, "its header and its picture have different sizes")
     if pixels.dtype == np.float32:
         if header.no_data is not None:
             # In the file it may be a number that float32 cannot hold.

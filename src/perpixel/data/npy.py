@@ -15,6 +15,8 @@ from jaxtyping import Shaped
 
 MAGIC = b"\x93NUMPY"
 _LARGEST_LABEL = 65_535
+# NumPy's own limit too: a text takes thousands of times its length while Python reads it.
+_LONGEST_HEADER = 10_000
 # Byte order, kind and bytes of the types that an image may have.
 _NUMBERS = re.compile(r"\|b1|[<>|=]?[iu][1248]|[<>|=]?f[248]")
 
@@ -57,6 +59,8 @@ def read(data: bytes) -> Array:
         ValueError: it makes no sense, or the array is no picture of numbers.
     """
     begin, start = _header_at(data)
+    if start - begin > _LONGEST_HEADER:
+        raise ValueError(f"a header of {start - begin} bytes")
     # Read here: NumPy's own reader warns at, or stumbles over, some headers that make no sense.
     try:
         fields = ast.literal_eval(data[begin:start].decode("latin1").strip())

@@ -67,15 +67,19 @@ def _from_text(text: str | bytes) -> Integer[np.ndarray, "runs"]:
 
 
 def _to_text(runs: Integer[np.ndarray, "runs"]) -> str:
-    letters: list[str] = []
-    lengths = runs.tolist()
-    for place, length in enumerate(lengths):
-        value = length - lengths[place - 2] if place > 2 else length
-        more = True
-        while more:
-            bits = value & (_MORE - 1)
-            value >>= _BITS
-            # The last letter's sign bit says the sign of the whole.
-            more = value != (-1 if bits & _SIGN else 0)
-            letters.append(chr(_FIRST + (bits | (_MORE if more else 0))))
-    return "".join(letters)
+    values = runs.astype(np.int64)
+    values[3:] -= runs[1:-2]
+    letters: list[np.ndarray] = []
+    unfinished: list[np.ndarray] = []
+    more = np.ones(values.shape, bool)
+    while more.any():
+        bits = values & (_MORE - 1)
+        values >>= _BITS
+        unfinished.append(more)
+        # The last letter's sign bit says the sign of the whole.
+        more = more & (values != np.where(bits & _SIGN, -1, 0))
+        letters.append(_FIRST + (bits | np.where(more, _MORE, 0)))
+    if not letters:
+        return ""
+    there = np.stack(unfinished, axis=1)
+    return bytes(np.stack(letters, axis=1)[there].astype(np.uint8)).decode("ascii")

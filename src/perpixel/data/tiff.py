@@ -92,6 +92,9 @@ def _page(data: Bytes, start: int) -> tuple[Tags, int]:
             place = _number(data, order + ("Q" if big else "I"), place)
         if count == 0 or place + struct.calcsize(layout) > len(data):
             raise ValueError(f"tag {tag} lies outside of the file")
+        if tag in tags:
+            # Decoders disagree about which of the two counts.
+            raise ValueError(f"tag {tag} is there twice")
         values = struct.unpack_from(layout, data, place)
         tags[tag] = values if tag in _MANY else values[0]
     if min(tags[WIDTH], tags[HEIGHT]) < 1:
@@ -156,7 +159,7 @@ def decode(data: bytes, tags: Tags) -> Shaped[np.ndarray, "H W samples"]:
         tall = rows if TILE_OFFSETS in tags else min(rows, height - top)
         content = data[at : at + count]
         if tags.get(COMPRESSION, _UNCOMPRESSED) in _DEFLATE:
-            content = _inflate(content)
+            content = _inflate(content, rows * columns * depth * stored.itemsize)
         chunk = np.frombuffer(content, stored, tall * columns * depth).astype(pixels.dtype)
         chunk = chunk.reshape(tall, columns, depth)
         if tags.get(PREDICTOR, 1) == _DIFFERENCES:
@@ -166,11 +169,17 @@ def decode(data: bytes, tags: Tags) -> Shaped[np.ndarray, "H W samples"]:
     return pixels
 
 
-def _inflate(content: bytes) -> bytes:
+def _inflate(content: bytes, most: int) -> bytes:
+    """The bytes of a strip or tile: no more than it has pixels for, whatever it would become."""
+    inflater = zlib.decompressobj()
     try:
-        return zlib.decompress(content)
+        inflated = inflater.decompress(content, most)
+        more = inflater.decompress(inflater.unconsumed_tail, 1)
     except zlib.error as error:
         raise ValueError(str(error)) from None
+    if more or not inflater.eof:
+        raise ValueError("a strip or tile that is longer or shorter than its place")
+    return inflated
 
 
 def _chunks(tags: Tags) -> list[tuple[int, int]]:
