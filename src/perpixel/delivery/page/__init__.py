@@ -1,0 +1,7 @@
+"""The page at the server's `/`: hand in an image, look at its classes, take the mask away."""
+
+from __future__ import annotations
+
+from perpixel.delivery.page.building import LARGEST_BYTES, LARGEST_PIXELS, build_page, mount_page
+
+__all__ = ["LARGEST_BYTES", "LARGEST_PIXELS", "build_page", "mount_page"]
