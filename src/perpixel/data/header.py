@@ -125,7 +125,7 @@ def parse_header(data: bytes, path: Path) -> Header:
     Raises:
         DataError: the bytes are truncated, or no image that perpixel reads.
     """
-    kind = _format(data)
+    kind = format_of(data)
     if kind is None:
         raise _not_an_image(path, "no content" if not data else "no image")
     try:
@@ -154,7 +154,8 @@ def _not_an_image(path: Path, found: str) -> DataError:
     return DataError(path, found=found, expected=expected, mend="Convert it, or leave it out")
 
 
-def _format(data: bytes) -> str | None:
+def format_of(data: bytes) -> str | None:
+    """The format that the first bytes are of, as `Header` names it; None: none that is read."""
     if data[:2] == b"\xff\xd8":
         return "JPEG"
     if data[:8] == b"\x89PNG\r\n\x1a\n":

@@ -5,37 +5,48 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from perpixel.checkpoint import Checkpoint, write_checkpoint
 from perpixel.delivery.scenes import CLASSES, draw
-from perpixel.inference.predictor import Model
+from perpixel.inference.predictor import Model, load
 from perpixel.inference.segmentation import Segmentation
 from perpixel.networks import build, network_config
 from perpixel.preprocessing import Preprocessing
 
-Segment = Callable[[np.ndarray], Segmentation]
-Serve = Callable[..., object]
 PATIENCE = 60.0
 LARGEST_PIXELS, LARGEST_BYTES = 40_000, 1_000_000
+EXAMPLES = [draw(1, index, 75, 100)[0] for index in range(3)]
 
 
 @pytest.fixture(scope="session")
-def model() -> Model:
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An FCN-8s whose weights are random but say something."""
     torch.set_num_threads(1)
     torch.manual_seed(5)
     options = {"backbone": "test_resnet", "head_channels": 8, "classes": CLASSES.classes}
-    network = build(network_config({"name": "fcn8s", **options}))
+    config = network_config({"name": "fcn8s", **options})
+    network = build(config)
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.requires_grad:
                 parameter += 0.15 * torch.randn(parameter.shape)
-    return Model(network.eval(), CLASSES, Preprocessing(), torch.device("cpu"))
+    file = tmp_path_factory.mktemp("page") / "model.safetensors"
+    preprocessing = Preprocessing(conversion="grey-rgb")
+    write_checkpoint(file, Checkpoint(config, CLASSES, preprocessing, network.state_dict()))
+    return file
+
+
+@pytest.fixture(scope="session")
+def model(model_file: Path) -> Model:
+    """The model of that file."""
+    return load(model_file, "cpu", "torch", "fp32")
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +96,6 @@ def address(model: Model) -> Iterator[str]:
 
     from perpixel.delivery.page import build_page, mount_page
 
-    examples = [draw(1, index, 75, 100)[0] for index in range(3)]
-    page = build_page(model.predict, model, examples, largest_pixels=LARGEST_PIXELS)
+    page = build_page(model.predict, model, EXAMPLES, largest_pixels=LARGEST_PIXELS)
     with serving(mount_page(FastAPI(), page, largest_bytes=LARGEST_BYTES)) as found:
         yield found

@@ -64,7 +64,7 @@ def build_page(
             )
             wire(controls, answers)
         page.queue(max_size=WAITING, api_open=False)
-        _fetch_nothing(page)
+        _take_uploads_alone(page)
         return page
 
     return _with_a_loop(built)
@@ -97,9 +97,21 @@ def mount_page(app: Any, page: Any, path: str = "/", *, largest_bytes: int = LAR
             ssr_mode=False,
             mcp_server=False,
             enable_monitoring=False,
-            theme=gr.themes.Default(primary_hue="teal", font=FONTS, font_mono=MONOSPACED),
+            theme=_theme(),
             css_paths=[STYLE],
         )
+    )
+
+
+def _theme() -> Any:
+    """Gradio's own, in colours that white letters can be read on."""
+    theme = gradio().themes.Default(primary_hue="teal", font=FONTS, font_mono=MONOSPACED)
+    return theme.set(
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        checkbox_background_color_selected="*primary_700",
+        checkbox_border_color_selected="*primary_700",
+        slider_color="*primary_700",
     )
 
 
@@ -116,19 +128,20 @@ async def _later(build: Callable[[], Any]) -> Any:
     return build()
 
 
-def _fetch_nothing(page: Any) -> None:
-    """Refuse addresses that stand where a file should.
+def _take_uploads_alone(page: Any) -> None:
+    """Refuse requests that name a file which is not among Gradio's own temporary ones.
 
-    Gradio downloads a file that a request names by its address, so that a forged request could
-    make the server fetch what it likes from others.
+    A request says where its upload lies. Gradio downloads what has an address, and in an
+    application that it did not launch itself it believes any path: a forged request could make the
+    server fetch what it likes from others, or show an image of its disk.
     """
     for block in page.blocks.values():
         block.async_move_resource_to_block_cache = partial(
-            _local, block.async_move_resource_to_block_cache
+            _taken, block.async_move_resource_to_block_cache, Path(block.GRADIO_CACHE).resolve()
         )
 
 
-async def _local(move: Callable[[Any], Awaitable[Any]], file: Any) -> Any:
-    if "://" in str(file):
-        raise gradio().Error("An address is no upload.")
-    return await move(file)
+async def _taken(take: Callable[[Any], Awaitable[Any]], folder: Path, file: Any) -> Any:
+    if file is not None and not Path(file).resolve().is_relative_to(folder):
+        raise gradio().Error("This is no upload.")
+    return await take(file)

@@ -39,8 +39,8 @@ class Controls:
         overlay, opacity, classes, swatches: the mask over the image, and its switches.
         heat_class, heat, heat_caption: the heat map of a class.
         confidence: the map of it.
-        compare, strides: the button, and a picture for each stride; None and empty where the
-            network sums no skips.
+        compare, strides: the button, and a picture and its caption for each stride; None and
+            empty where the network sums no skips.
     """
 
     key: Any
@@ -58,7 +58,7 @@ class Controls:
     heat_caption: Any
     confidence: Any
     compare: Any
-    strides: dict[int, Any]
+    strides: dict[int, tuple[Any, Any]]
 
 
 def lay_out(
@@ -121,7 +121,8 @@ def _examples(examples: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Any:
 
 def _results(labels: LabelSpace, strides: Sequence[int]) -> dict[str, Any]:
     gr = gradio()
-    compare, by_stride = None, {}
+    compare = None
+    by_stride: dict[int, tuple[Any, Any]] = {}
     with gr.Tabs():
         with gr.Tab("Classes", id="classes"):
             overlay = _output("The classes over the image", "overlay")
@@ -149,7 +150,10 @@ def _results(labels: LabelSpace, strides: Sequence[int]) -> dict[str, Any]:
                 compare = gr.Button("Compare the strides", elem_id="compare")
                 with gr.Row():
                     for stride in strides:
-                        by_stride[stride] = _output(f"Stride {stride}", f"stride-{stride}", 260)
+                        with gr.Column(min_width=260):
+                            caption = gr.HTML(elem_id=f"stride-{stride}-caption")
+                            picture = _output(f"The mask at stride {stride}", f"stride-{stride}")
+                            by_stride[stride] = (picture, caption)
     download = gr.DownloadButton(
         "Download the mask (PNG)", variant="primary", elem_id="download", size="md"
     )
@@ -168,13 +172,14 @@ def _results(labels: LabelSpace, strides: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def _output(label: str, name: str, min_width: int = 160) -> Any:
+def _output(what: str, name: str) -> Any:
     return gradio().Image(
-        label=label,
-        alt_text=label,
+        # Gradio would write a label over the picture's corner.
+        label=what,
+        show_label=False,
+        alt_text=what,
         interactive=False,
         format="webp",
         buttons=["fullscreen", "download"],
         elem_id=name,
-        min_width=min_width,
     )

@@ -8,11 +8,14 @@ import numpy as np
 from jaxtyping import UInt8
 
 from perpixel.data.decode import read_image
-from perpixel.data.header import read_header
+from perpixel.data.header import format_of, parse_header, read_file
 from perpixel.errors import DataError, ModelError, PerpixelError
 from perpixel.preprocessing import Preprocessing
 
-LONGEST_NAME = 80
+# What browsers show too.
+SHOWN = ("JPEG", "PNG", "WEBP", "BMP")
+# In bytes.
+LONGEST_NAME, LONGEST_SUFFIX = 80, 10
 
 
 def read_upload(
@@ -32,7 +35,16 @@ def read_upload(
         ModelError: the model takes other bands.
     """
     try:
-        header = read_header(file)
+        data = read_file(file)
+        kind = format_of(data)
+        if kind not in SHOWN:
+            raise DataError(
+                name,
+                found=f"a {kind} file" if kind else "no image",
+                expected="a JPEG, PNG, WebP or BMP file",
+                mend="Save the image as one of these",
+            )
+        header = parse_header(data, Path(name))
         if header.height * header.width > largest_pixels:
             raise DataError(
                 name,
@@ -56,10 +68,12 @@ def read_upload(
 
 
 def file_name(given: str | None) -> str:
-    """What an upload is called: no folders, and no more letters than a line has."""
-    name = Path((given or "").replace("\\", "/")).name
-    stem, suffix = Path(name).stem, Path(name).suffix[:10]
-    return f"{stem[: LONGEST_NAME - len(suffix)]}{suffix}" or "image"
+    """What an upload is called: no folders, nothing that cannot be seen, and not too long for a
+    line or a file system."""
+    name = Path("".join(filter(str.isprintable, given or "")).replace("\\", "/")).name.lstrip(".")
+    suffix = Path(name).suffix.encode()[:LONGEST_SUFFIX]
+    stem = Path(name).stem.encode()[: LONGEST_NAME - len(suffix)]
+    return (stem + suffix).decode(errors="ignore") or "image"
 
 
 def megapixels(pixels: int) -> str:

@@ -63,7 +63,7 @@ def wire(controls: Controls, answers: Answers) -> None:
             one.compare.click,
             lambda key, opacity: _strides(one, answers, key, opacity),
             [one.key, one.opacity],
-            list(one.strides.values()),
+            _of_strides(one),
         )
 
 
@@ -106,7 +106,7 @@ def _of_a_result(one: Controls) -> list[Any]:
         one.heat_caption,
         one.confidence,
         one.download,
-        *one.strides.values(),
+        *_of_strides(one),
     ]
 
 
@@ -156,7 +156,7 @@ def _everything(one: Controls, shown: Shown) -> Changes:
         one.heat_caption: "",
         one.confidence: pictures.confidence(shown.segmentation),
         one.download: _file(one.download.GRADIO_CACHE, shown),
-        **{part: gr.Image(value=None, label=f"Stride {at}") for at, part in one.strides.items()},
+        **dict.fromkeys(_of_strides(one)),
         one.key: shown.key,
         one.results: gr.Column(visible=True),
         one.message: words.summary(shown.name, shown.segmentation),
@@ -181,9 +181,12 @@ def _heat(one: Controls, answers: Answers, key: str | None, value: str | None) -
 
 
 def _strides(one: Controls, answers: Answers, key: str | None, opacity: float) -> Changes:
-    gr = gradio()
     drawn = answers.strides(key, opacity)
-    return {
-        part: gr.Image(value=picture, label=caption, alt_text=caption)
-        for part, (picture, caption) in zip(one.strides.values(), drawn, strict=True)
-    }
+    changes = {}
+    for (part, caption), (picture, text) in zip(one.strides.values(), drawn, strict=True):
+        changes |= {part: picture, caption: words.message(text)}
+    return changes
+
+
+def _of_strides(one: Controls) -> list[Any]:
+    return [part for both in one.strides.values() for part in both]
