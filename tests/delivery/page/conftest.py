@@ -21,7 +21,8 @@ from perpixel.networks import build, network_config
 from perpixel.preprocessing import Preprocessing
 
 PATIENCE = 60.0
-LARGEST_PIXELS, LARGEST_BYTES = 40_000, 1_000_000
+# The drawn camera's pictures have 640 × 480 pixels.
+LARGEST_PIXELS, LARGEST_BYTES = 400_000, 1_000_000
 EXAMPLES = [draw(1, index, 75, 100)[0] for index in range(3)]
 
 
@@ -29,7 +30,7 @@ EXAMPLES = [draw(1, index, 75, 100)[0] for index in range(3)]
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An FCN-8s whose weights are random but say something."""
     torch.set_num_threads(1)
-    torch.manual_seed(5)
+    torch.manual_seed(3)
     options = {"backbone": "test_resnet", "head_channels": 8, "classes": CLASSES.classes}
     config = network_config({"name": "fcn8s", **options})
     network = build(config)

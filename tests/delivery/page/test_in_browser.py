@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -81,7 +80,6 @@ def hand_in(tab: Any, file: Path) -> None:
 def wait_for_result(tab: Any, name: str) -> None:
     tab.locator("#message", has_text=name).wait_for()
     tab.locator("#overlay img").wait_for()
-    tab.wait_for_load_state("networkidle")
 
 
 def pixels(tab: Any, name: str) -> np.ndarray:
@@ -280,19 +278,23 @@ def test_an_image_is_photographed(tab: Any) -> None:
 def refused(tab: Any) -> str:
     """What the page says about a file that it does not take."""
     tab.get_by_role("alert").first.wait_for()
-    said = str(tab.locator("body").inner_text())
-    for never in ("Traceback", "/tmp", "site-packages", 'File "'):
-        assert never not in said
+    return said(tab)
+
+
+def said(tab: Any) -> str:
+    """All text of a page without a result, in which there is nothing about the server."""
     tab.locator("#results").wait_for(state="hidden")
-    return said
+    text = str(tab.locator("body").inner_text())
+    for never in ("Traceback", "/tmp", "site-packages", 'File "'):
+        assert never not in text
+    return text
 
 
 def test_a_corrupt_file_is_answered_with_a_readable_message(tab: Any, tmp_path: Path) -> None:
     file = tmp_path / "holiday.png"
     file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"nothing of the kind" * 20)
     hand_in(tab, file)
-    said = refused(tab)
-    assert re.search(r"holiday\.png: .*PNG.*\. Convert it|holiday\.png: a truncated image", said)
+    assert "holiday.png: a truncated image: the file ends before" in refused(tab)
 
 
 def test_half_a_file_is_answered_with_a_readable_message(
@@ -308,7 +310,7 @@ def test_too_many_pixels_are_answered_with_a_readable_message(tab: Any, tmp_path
     file = tmp_path / "big.png"
     Image.new("RGB", (LARGEST_PIXELS // 100 + 1, 100)).save(file)
     hand_in(tab, file)
-    assert "big.png: an image of 401 × 100 pixels; expected at most 0.04 megapixels" in refused(tab)
+    assert "big.png: an image of 4001 × 100 pixels; expected at most 0.4 megapixels" in refused(tab)
 
 
 def test_too_many_bytes_are_answered_with_a_readable_message(tab: Any, tmp_path: Path) -> None:
@@ -317,7 +319,9 @@ def test_too_many_bytes_are_answered_with_a_readable_message(tab: Any, tmp_path:
     Image.new("RGB", (side, side)).save(file)
     assert file.stat().st_size > LARGEST_BYTES
     hand_in(tab, file)
-    assert "exceeds the maximum allowed size" in refused(tab)
+    # Gradio's own message: the file is not even sent.
+    tab.get_by_text("exceed the maximum allowed size").wait_for()
+    assert "heavy.bmp" in said(tab)
 
 
 def test_a_good_image_follows_a_bad_one(tab: Any, street: Path, tmp_path: Path) -> None:
@@ -336,7 +340,7 @@ def test_no_request_leaves_the_machine(tab: Any, street: Path, asked: list[str])
     wait_for_result(tab, "street.png")
     for name in ("Heat map", "Confidence", "Strides", "Classes"):
         tab.get_by_role("tab", name=name).click()
-        tab.wait_for_load_state("networkidle")
+        tab.wait_for_timeout(300)
     tab.locator("#examples button").first.click()
     wait_for_result(tab, "example_1.png")
     hosts = {urlsplit(url).hostname for url in asked if not url.startswith(("data:", "blob:"))}
@@ -441,4 +445,4 @@ def test_all_is_reached_and_used_by_keyboard(
 
     walk_to(tab, "examples")
     tab.keyboard.press("Enter")
-    wait_for_result(tab, "example_1.png")
+    tab.locator("#message", has_text="example_1.png").wait_for()

@@ -10,6 +10,7 @@ import torch
 
 from perpixel.delivery.explain.skip_levels import masks_by_stride
 from perpixel.delivery.page.insight import Insight
+from perpixel.errors import DataError
 from perpixel.inference.predictor import Model
 from perpixel.inference.segmentation import Segmentation
 from perpixel.networks import build, network_config
@@ -116,3 +117,14 @@ def test_an_export_has_heat_maps_and_no_strides(model: Model, segmentation: Segm
     size = segmentation.mask.shape
     expected = Insight(model).probability(segmentation, 0, size)
     assert np.allclose(insight.probability(segmentation, 0, size), expected, atol=1e-5)
+
+
+def test_an_image_that_is_predicted_in_tiles_is_not_looked_into(
+    model: Model, segmentation: Segmentation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insight = Insight(model)
+    monkeypatch.setattr("perpixel.inference.large.large_images.memory_bytes", lambda text: 100_000)
+    with pytest.raises(DataError, match="133 × 91 pixels, which were predicted in tiles"):
+        insight.probability(segmentation, 0, (10, 10))
+    with pytest.raises(DataError, match="memory whole"):
+        insight.masks(segmentation)

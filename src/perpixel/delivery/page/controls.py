@@ -96,9 +96,9 @@ def lay_out(
 def _heading(labels: LabelSpace, largest_pixels: int) -> str:
     return (
         "<h1>perpixel</h1>"
-        f"<p>A class for every pixel of an image: this model knows {labels.classes}. JPEG, PNG or "
-        f"WebP, at most {megapixels(largest_pixels)} megapixels. Images stay on this server, which "
-        "deletes them after about an hour.</p>"
+        f"<p>A class for every pixel of an image, out of the {labels.classes} that this model "
+        f"knows. JPEG, PNG or WebP, at most {megapixels(largest_pixels)} megapixels. Images stay "
+        "on this server, which deletes them after about an hour.</p>"
     )
 
 

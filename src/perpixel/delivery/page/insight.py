@@ -13,11 +13,14 @@ import torch
 from jaxtyping import Float32, Integer
 
 from perpixel import kernels
+from perpixel.data.source import Outline
 from perpixel.delivery.explain.skip_levels import DEEPEST, masks_by_stride
-from perpixel.errors import ConfigError, ModelError
+from perpixel.errors import ConfigError, DataError, ModelError
+from perpixel.inference.large.large_images import LargeImages
 from perpixel.inference.predictor import Model
 from perpixel.inference.segmentation import Segmentation
 from perpixel.inference.test_time import seen_from
+from perpixel.inference.tiles.tile_size import Tiling
 from perpixel.networks.skip_sum import skip_layers
 from perpixel.score_map import ScoreMap
 
@@ -41,6 +44,7 @@ class Insight:
         self._own: Model | None = None
         self._lock = threading.Lock()
         self._newest: tuple[Segmentation, ScoreMap] | None = None
+        self._large: LargeImages | None = None
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -60,8 +64,12 @@ class Insight:
             segmentation: of the image.
             index: the class.
             size: (h, w) of the picture; at the image's own size it is each pixel's probability.
+
+        Raises:
+            DataError: the image does not fit into the memory whole.
         """
         with self._lock, torch.inference_mode():
+            self._check_size(segmentation)
             if self._newest is None or self._newest[0] is not segmentation:
                 (found,) = self._copied().views([segmentation.image], names=["image"])
                 self._newest = (segmentation, found)
@@ -79,8 +87,10 @@ class Insight:
         Raises:
             ConfigError: the network sums no skips.
             ModelError: it is an export.
+            DataError: the image does not fit into the memory whole.
         """
         with self._lock:
+            self._check_size(segmentation)
             return masks_by_stride(
                 self._copied(), np.ascontiguousarray(segmentation.image.transpose(1, 2, 0))
             )
@@ -90,6 +100,19 @@ class Insight:
         with self._lock:
             if self._newest is not None and self._newest[0] is segmentation:
                 self._newest = None
+
+    def _check_size(self, segmentation: Segmentation) -> None:
+        bands, height, width = segmentation.image.shape
+        if self._large is None:
+            # Of the copy too: a network's memory is counted with other weights in their place.
+            self._large = LargeImages(self._copied(), Tiling())
+        if self._large.too_large(Outline((height, width), bands, segmentation.image.dtype)):
+            raise DataError(
+                "image",
+                found=f"{width} × {height} pixels, which were predicted in tiles",
+                expected="an image that fits into this server's memory whole",
+                mend="Make it smaller to look closely at it",
+            )
 
     def _copied(self) -> Model:
         if self._own is None:

@@ -24,16 +24,20 @@ def wire(controls: Controls, answers: Answers) -> None:
     listen = partial(_listen, controls)
     one, many = controls, AT_ONCE
     fresh = [*_of_a_result(one), one.key, one.results, one.message]
-    listen(
-        one.picture.input,
-        lambda file, key: _take(one, answers, file, key),
-        [one.picture, one.key],
-        fresh,
-        at_once=many,
-        # Decoding is ours: Gradio's errors would tell paths, and its pixels would be others.
-        preprocess=False,
-        show_progress_on=one.picture,
-    )
+    for handed in (one.picture.input, one.picture.clear):
+        listen(
+            handed,
+            lambda file, key: _take(one, answers, file, key),
+            [one.picture, one.key],
+            fresh,
+            at_once=many,
+            # Choosing the camera empties the picture, and the photograph may be sooner than the
+            # answer to that.
+            trigger_mode="always_last",
+            # Decoding is ours: Gradio's errors would tell paths, and its pixels would be others.
+            preprocess=False,
+            show_progress_on=one.picture,
+        )
     listen(
         one.examples.click,
         lambda index, key: _take_example(one, answers, index, key),

@@ -52,7 +52,7 @@ class LargeImages:
             return False
         if self.rasters and found.is_raster and not self.whole_only and self._geometry is not None:
             return True
-        return self._too_large(found)
+        return self.too_large(found)
 
     def predict(
         self,
@@ -85,7 +85,8 @@ class LargeImages:
             progress=None if watch is None else partial(watch, image),
         )
 
-    def _too_large(self, found: Outline) -> bool:
+    def too_large(self, found: Outline) -> bool:
+        """Whether an image is too large for the memory, or for the tiles that were asked for."""
         if self.tiling.tile == "none":
             return False
         if isinstance(self.tiling.tile, int):
