@@ -117,7 +117,7 @@ def test_a_forged_request_makes_the_server_fetch_nothing(
     monkeypatch.setattr("gradio.processing_utils.async_ssrf_protected_download", fetch)
     far = {"path": "http://example.org/a.png", "meta": {"_type": "gradio.FileData"}}
     data = [far, None] if part == "picture" else [None, [], far]
-    answer = ask(address, part, "input", data)
+    answer = ask(address, part, "change" if part == "picture" else "input", data)
     assert answer["success"] is False
     assert fetched == []
 
@@ -130,7 +130,7 @@ def test_a_forged_request_reads_no_file_of_the_server(
     secret = tmp_path / "secret.png"
     Image.fromarray(scene).save(secret)
     near = {"path": str(secret), "meta": {"_type": "gradio.FileData"}}
-    answer = ask(address, "picture", "input", [near, None])
+    answer = ask(address, "picture", "change", [near, None])
     assert answer["success"] is False
     assert "mean confidence" not in json.dumps(answer)
     with httpx.Client(base_url=address) as client:

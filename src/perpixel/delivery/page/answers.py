@@ -54,7 +54,6 @@ class Answers:
         segment: computes a mask; it may take its time.
         preprocessing: the model's.
         insight: computes the rest.
-        examples: the images to begin with.
         largest_pixels: that an image may have.
         readable: exceptions of `segment`, besides perpixel's own, whose text visitors may read.
     """
@@ -64,14 +63,12 @@ class Answers:
         segment: Segment,
         preprocessing: Preprocessing,
         insight: Insight,
-        examples: Sequence[UInt8[np.ndarray, "_ _ 3"]],
         largest_pixels: int,
         readable: tuple[type[Exception], ...] = (),
     ) -> None:
         self.segment = segment
         self.preprocessing = preprocessing
         self.insight = insight
-        self.examples = examples
         self.largest_pixels = largest_pixels
         self.readable = readable
         self.kept = Kept()
@@ -88,14 +85,6 @@ class Answers:
                 read_upload(file, name, self.preprocessing, self.largest_pixels), name
             )
         )
-
-    def example(self, index: int) -> Shown:
-        """Segment an example.
-
-        Raises:
-            VisitorError: it cannot be, and why.
-        """
-        return self._refusing(lambda: self._shown(self.examples[index], f"example_{index + 1}.png"))
 
     def overlay(self, key: str | None, shown: Sequence[str], opacity: float) -> Image.Image:
         """The overlay for other switches.

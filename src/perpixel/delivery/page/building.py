@@ -53,7 +53,7 @@ def build_page(
         ConfigError: gradio is not installed.
     """
     insight = Insight(model)
-    answers = Answers(segment, model.preprocessing, insight, examples, largest_pixels, readable)
+    answers = Answers(segment, model.preprocessing, insight, largest_pixels, readable)
 
     def built() -> Any:
         with gradio().Blocks(

@@ -68,18 +68,19 @@ class Insight:
         Raises:
             DataError: the image does not fit into the memory whole.
         """
-        with self._lock, torch.inference_mode():
+        with self._lock:
             self._check_size(segmentation)
             if self._newest is None or self._newest[0] is not segmentation:
                 (found,) = self._copied().views([segmentation.image], names=["image"])
                 self._newest = (segmentation, found)
             score_map = seen_from(self._newest[1], size)
             at_once = max(1, STREAMED_BYTES // (4 * score_map.classes * size[1]))
-            rows = [
-                kernels.probabilities(score_map, range(top, min(top + at_once, size[0])))[0, index]
-                for top in range(0, size[0], at_once)
-            ]
-            return torch.cat(rows).cpu().numpy()
+            with torch.inference_mode():
+                parts = [
+                    range(top, min(top + at_once, size[0])) for top in range(0, size[0], at_once)
+                ]
+                rows = [kernels.probabilities(score_map, part)[0, index].clone() for part in parts]
+                return torch.cat(rows).cpu().numpy()
 
     def masks(self, segmentation: Segmentation) -> dict[int, Integer[np.ndarray, "H W"]]:
         """The mask without the skips finer than each of `strides`.

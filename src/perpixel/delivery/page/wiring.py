@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from perpixel.delivery.page import pictures, words
 from perpixel.delivery.page.answers import Answers, Shown, VisitorError
 from perpixel.delivery.page.controls import Controls
@@ -24,27 +22,25 @@ def wire(controls: Controls, answers: Answers) -> None:
     listen = partial(_listen, controls)
     one, many = controls, AT_ONCE
     fresh = [*_of_a_result(one), one.key, one.results, one.message]
-    for handed in (one.picture.input, one.picture.clear):
-        listen(
-            handed,
-            lambda file, key: _take(one, answers, file, key),
-            [one.picture, one.key],
-            fresh,
-            at_once=many,
-            # Choosing the camera empties the picture, and the photograph may be sooner than the
-            # answer to that.
-            trigger_mode="always_last",
-            # Decoding is ours: Gradio's errors would tell paths, and its pixels would be others.
-            preprocess=False,
-            show_progress_on=one.picture,
-        )
+    listen(
+        # Whatever changes it: a file, the camera, the clipboard, an example, or its being emptied.
+        one.picture.change,
+        lambda file, key: _take(one, answers, file, key),
+        [one.picture, one.key],
+        fresh,
+        at_once=many,
+        # The next picture may be there before the answer to the last one.
+        trigger_mode="always_last",
+        # Decoding is ours: Gradio's errors would tell paths, and its pixels would be others.
+        preprocess=False,
+        show_progress_on=one.picture,
+    )
     listen(
         one.examples.click,
-        lambda index, key: _take_example(one, answers, index, key),
-        [one.examples, one.key],
-        [one.picture, *fresh],
-        at_once=many,
-        show_progress_on=one.picture,
+        lambda index: {one.picture: one.examples.samples[index][0]["path"]},
+        [one.examples],
+        [one.picture],
+        show_progress="hidden",
     )
     for switch in (one.opacity, one.classes):
         listen(
@@ -124,16 +120,6 @@ def _take(one: Controls, answers: Answers, file: dict[str, Any] | None, key: str
     except VisitorError as refused:
         return _nothing(one, words.refusal(str(refused)))
     return _everything(one, shown)
-
-
-def _take_example(one: Controls, answers: Answers, index: int, key: str | None) -> Changes:
-    answers.forget(key)
-    shown_image = {one.picture: Image.fromarray(answers.examples[index])}
-    try:
-        shown = answers.example(index)
-    except VisitorError as refused:
-        return shown_image | _nothing(one, words.refusal(str(refused)))
-    return shown_image | _everything(one, shown)
 
 
 def _nothing(one: Controls, message: str) -> Changes:
