@@ -90,7 +90,16 @@ def serving(app: object) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def address(model: Model) -> Iterator[str]:
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where Gradio has its temporary files in these tests."""
+    folder = tmp_path_factory.mktemp("gradio")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def address(model: Model, temporary: Path) -> Iterator[str]:
     """A server with nothing but the page."""
     pytest.importorskip("gradio")
     from fastapi import FastAPI

@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import numpy as np
 import pytest
 
-from delivery.page.conftest import LARGEST_BYTES
+from delivery.page.conftest import LARGEST_BYTES, serving
 from perpixel.delivery.page.gradio_package import gradio
 from perpixel.errors import ConfigError
 from perpixel.inference.predictor import Model
@@ -59,13 +59,32 @@ def test_there_are_no_analytics_no_history_and_no_footer(address: str) -> None:
     assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
 
 
-def test_temporary_files_are_deleted_in_time(model: Model) -> None:
+def test_temporary_files_are_deleted_when_they_are_old_and_at_the_end(
+    model: Model, scene: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("gradio")
-    from perpixel.delivery.page import build_page
+    from fastapi import FastAPI
 
-    page = build_page(model.predict, model, [])
+    from perpixel.delivery.page import build_page, mount_page
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    page = build_page(model.predict, model, [scene])
     every, old = page.delete_cache
     assert 0 < every < old <= 3600
+    (example,) = written(tmp_path)
+    with serving(mount_page(FastAPI(), page)) as address, httpx.Client(base_url=address) as client:
+        sent = {"files": ("a.png", example.read_bytes() + b"another", "image/png")}
+        (upload,) = client.post("/gradio_api/upload", files=sent).json()
+        file = {"path": upload, "orig_name": "a.png", "meta": {"_type": "gradio.FileData"}}
+        answer = ask(address, "picture", "change", [file, None])
+        assert answer["success"]
+        # The upload, the mask, the overlay and the confidence, besides the example.
+        assert len(written(tmp_path)) == 5
+    assert written(tmp_path) == [example]
+
+
+def written(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.is_file())
 
 
 def test_no_part_of_the_page_is_offered_to_programs(address: str) -> None:

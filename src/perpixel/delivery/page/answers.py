@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -21,6 +21,7 @@ from perpixel.inference.segmentation import Segmentation
 from perpixel.preprocessing import Preprocessing
 
 Segment = Callable[[UInt8[np.ndarray, "H W 3"]], Segmentation]
+Answer = TypeVar("Answer")
 BROKEN = "The server could not answer. Try again, or tell whoever runs it what you did."
 
 
@@ -70,7 +71,7 @@ class Answers:
         self.preprocessing = preprocessing
         self.insight = insight
         self.largest_pixels = largest_pixels
-        self.readable = readable
+        self.readable: tuple[type[Exception], ...] = (PerpixelError, *readable)
         self.kept = Kept()
 
     def upload(self, file: Path, given_name: str | None) -> Shown:
@@ -141,11 +142,11 @@ class Answers:
         switches = words.switches(found)
         return Shown(self.kept.add(found), name, found, found.png(), switches)
 
-    def _refusing(self, compute: Callable[[], Any]) -> Any:
+    def _refusing(self, compute: Callable[[], Answer]) -> Answer:
         """Turn whatever goes wrong into something that tells a visitor nothing about the server."""
         try:
             return compute()
-        except (PerpixelError, *self.readable) as error:
+        except self.readable as error:
             raise VisitorError(str(error)) from error
         except Exception as error:
             logging.getLogger(__name__).exception("the page could not answer")

@@ -172,7 +172,7 @@ def _heat(one: Controls, answers: Answers, key: str | None, value: str | None) -
 
 def _strides(one: Controls, answers: Answers, key: str | None, opacity: float) -> Changes:
     drawn = answers.strides(key, opacity)
-    changes = {}
+    changes: Changes = {}
     for (part, caption), (picture, text) in zip(one.strides.values(), drawn, strict=True):
         changes |= {part: picture, caption: words.message(text)}
     return changes
