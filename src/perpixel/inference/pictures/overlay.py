@@ -40,10 +40,7 @@ def draw_overlay(
     Raises:
         ValueError: opacity is outside 0 … 1.
     """
-    times = max(1, -(-SMALLEST // max(mask.shape)))
-    text_height = int(
-        np.clip(max(mask.shape) * times // PIXELS_A_TEXT_PIXEL, SMALLEST_TEXT, LARGEST_TEXT)
-    )
+    times, text_height = drawn_size(mask.shape)
     sheet = painted(picture, mask, labels, opacity, times, text_height)
     entries = [
         Entry(labels.names[index], share_text(areas[labels.names[index]]), labels.colours[index])
@@ -52,6 +49,14 @@ def draw_overlay(
     if not labels.labelled(mask).all():
         entries.append(Entry("no label", "", None))
     return with_legend(sheet, entries, text_height)
+
+
+def drawn_size(size: tuple[int, ...]) -> tuple[int, int]:
+    """How many pixels wide and high each pixel of a picture of (H, W) is drawn, and how many of
+    them high the names on it are."""
+    times = max(1, -(-SMALLEST // max(size)))
+    text_height = np.clip(max(size) * times // PIXELS_A_TEXT_PIXEL, SMALLEST_TEXT, LARGEST_TEXT)
+    return times, int(text_height)
 
 
 def painted(
