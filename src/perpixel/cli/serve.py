@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perpixel.cli.console import OUT
+from perpixel.cli.model_argument import AnyModel
 from perpixel.cli.runtime_options import PrecisionOption, RuntimeOption
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def serve(
-    model: Annotated[Path, typer.Argument(help="A model file, or an export of one.")],
+    model: AnyModel,
     host: Annotated[
         str, typer.Option(help="Where to listen; 0.0.0.0 lets other machines in.")
     ] = "127.0.0.1",

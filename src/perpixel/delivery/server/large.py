@@ -49,7 +49,12 @@ class LargeOnes:
         """
         source = ArraySource(NAME, image, image.dtype, image.nbytes)
         try:
-            tile, batch = choose(Tiler.of(self.model), source, self._tiling)
+
+            def read(top: int, left: int, height: int, width: int) -> np.ndarray:
+                return image[:, top : top + height, left : left + width]
+
+            plan, batch = choose(Tiler.of(self.model), source, self._tiling, read)
+            tile = plan[0].core.height, plan[0].core.width
             rows = image.transpose(1, 2, 0)
             return predict_tiled(self.model, rows, tile=tile, batch_size=batch)
         except PerpixelError as error:

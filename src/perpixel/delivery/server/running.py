@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from perpixel.delivery.server.about import network_of
 from perpixel.delivery.server.app import create_app
 from perpixel.delivery.server.settings import Settings
+from perpixel.distribution.model_file import model_file
 from perpixel.errors import ConfigError
 from perpixel.inference.predictor import Model, load
 
@@ -25,7 +26,7 @@ _BACKLOG = 2048
 
 
 def serve(
-    path: Path,
+    path: str | Path,
     settings: Settings,
     *,
     host: str = "127.0.0.1",
@@ -49,9 +50,10 @@ def serve(
         ModelError, ConfigError: as `load` does.
         ConfigError: the address cannot be listened at.
     """
-    model = load(path, runtime=runtime, precision=precision)
+    file = model_file(path)
+    model = load(file, runtime=runtime, precision=precision)
     warm_up(model)
-    app = create_app(model, network_of(path), settings)
+    app = create_app(model, network_of(file), settings)
     if page:
         from perpixel.delivery.server.with_page import add_page
 

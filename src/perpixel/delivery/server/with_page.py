@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from perpixel.delivery.page import build_page, mount_page
+from perpixel.delivery.page import build_page, drawn_examples, mount_page
 from perpixel.delivery.server.problems import ProblemError
 from perpixel.delivery.server.settings import Settings
 from perpixel.inference.predictor import Model
@@ -24,7 +24,7 @@ def add_page(app: FastAPI, model: Model, settings: Settings) -> None:
     page = build_page(
         app.state.segmenting.image,
         model,
-        (),
+        drawn_examples(),
         largest_pixels=settings.max_pixels,
         readable=(ProblemError,),
     )
