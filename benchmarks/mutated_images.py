@@ -86,7 +86,7 @@ def seeds() -> dict[str, bytes]:
         assert done
         found[name] = encoded.tobytes()
     arrays = {"npy": wide[:, :, :3].astype(np.uint8), "npy float": rng.random((30, 40, 3))}
-    for name, array in {**arrays, "npy objects": np.zeros((2, 3, 3), np.int64)}.items():
+    for name, array in {**arrays, "npy integers": wide.astype(np.int64)}.items():
         file = io.BytesIO()
         np.save(file, array)
         found[name] = file.getvalue()

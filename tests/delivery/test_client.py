@@ -8,10 +8,12 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -94,7 +96,8 @@ def test_a_busy_server_is_asked_again_when_it_says(
         network.go.set()
         until(first.done)
 
-    monkeypatch.setattr(client_module.time, "sleep", sleep)
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=sleep)
+    monkeypatch.setattr(client_module, "time", clock)
     file = png(picture(9, 9))
     with (
         serving(held, queue=1) as server,

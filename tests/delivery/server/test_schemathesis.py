@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,23 @@ from perpixel.inference.predictor import Model
 
 EXAMPLES = 15
 CONFIG = Path(__file__).with_name("schemathesis.toml")
+
+
+def asking(operation: schemathesis.APIOperation, headers: dict[str, str]) -> Callable[[], None]:
+    """A test of one address and method."""
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy())
+    def ask(case: schemathesis.Case) -> None:
+        case.call_and_validate(headers=headers)
+
+    return ask
 
 
 @pytest.mark.parametrize("token", [None, "0123456789abcdef"])
@@ -33,21 +51,5 @@ def test_the_server_does_what_its_description_says(
         described = client.get("/openapi.json").json()
         schema = schemathesis.openapi.from_dict(described, config=config)
         schema.config.update(base_url=str(client.base_url))
-        asked = set()
         for operation in schema.get_all_operations():
-            headers = dict(client.headers)
-
-            @settings(
-                max_examples=EXAMPLES,
-                deadline=None,
-                database=None,
-                derandomize=True,
-                suppress_health_check=list(HealthCheck),
-            )
-            @given(case=operation.ok().as_strategy())
-            def ask(case: schemathesis.Case, headers: dict[str, str] = headers) -> None:
-                case.call_and_validate(headers=headers)
-                asked.add(case.path)
-
-            ask()
-    assert asked == set(described["paths"])
+            asking(operation.ok(), dict(client.headers))()

@@ -16,7 +16,7 @@ TOKEN = "0123456789abcdef"
 @pytest.mark.parametrize("name", ["queue", "batch", "max_bytes", "max_pixels", "seconds"])
 def test_a_limit_that_lets_nothing_through_is_refused(name: str) -> None:
     with pytest.raises(ConfigError) as raised:
-        Settings(**{name: 0})
+        Settings(**{name: 0.0 if name == "seconds" else 0})
     assert raised.value.where == name
 
 

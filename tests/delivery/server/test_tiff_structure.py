@@ -37,6 +37,7 @@ def test_ordinary_files_pass(compression: str | None) -> None:
     Image.fromarray(np.zeros((70, 90, 3), np.uint8)).save(file, "TIFF", compression=compression)
     check_structure(file.getvalue(), MOST)
     check_structure(plain(), MOST)
+    file = io.BytesIO()
     Image.fromarray(np.zeros((70, 90, 3), np.uint8)).save(
         file, "TIFF", save_all=True, append_images=[Image.new("L", (9, 9))] * 5, big_tiff=True
     )

@@ -46,11 +46,16 @@ class Job:
     deadline: float
     future: Future[object] = field(default_factory=Future)
 
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody still waits for the answer."""
+        return not self.future.cancelled() and time.monotonic() <= self.deadline
+
     def begin(self) -> bool:
         """Whether somebody still waits for the answer; from now on it cannot be called off."""
         if not self.future.set_running_or_notify_cancel():
             return False
-        if time.monotonic() > self.deadline:
+        if not self.wanted:
             self.future.set_exception(too_late())
             return False
         return True
@@ -107,7 +112,9 @@ class Waiting:
         if first.large:
             return []
         height, width = first.bucket[:2]
-        alike = [job for job in self._jobs if job.bucket == first.bucket and not job.large]
+        alike = [
+            job for job in self._jobs if job.bucket == first.bucket and not job.large and job.wanted
+        ]
         most = min(self.batch, max(BATCH_PIXELS // (height * width), 1), 1 + len(alike))
         # Powers of two alone: a runtime prepares itself for each new shape of a batch.
         chosen = alike[: (1 << (most.bit_length() - 1)) - 1]
