@@ -76,7 +76,7 @@ def test_temporary_files_are_deleted_when_they_are_old_and_at_the_end(
         sent = {"files": ("a.png", example.read_bytes() + b"another", "image/png")}
         (upload,) = client.post("/gradio_api/upload", files=sent).json()
         file = {"path": upload, "orig_name": "a.png", "meta": {"_type": "gradio.FileData"}}
-        answer = ask(address, "picture", "change", [file, None])
+        answer = ask(address, "picture", "change", [file, None, 0.5])
         assert answer["success"]
         # The upload, the mask, the overlay and the confidence, besides the example.
         assert len(written(tmp_path)) == 5
@@ -135,7 +135,7 @@ def test_a_forged_request_makes_the_server_fetch_nothing(
 
     monkeypatch.setattr("gradio.processing_utils.async_ssrf_protected_download", fetch)
     far = {"path": "http://example.org/a.png", "meta": {"_type": "gradio.FileData"}}
-    data = [far, None] if part == "picture" else [None, [], far]
+    data = [far, None, 0.5] if part == "picture" else [None, [], far]
     answer = ask(address, part, "change" if part == "picture" else "input", data)
     assert answer["success"] is False
     assert fetched == []
@@ -149,7 +149,7 @@ def test_a_forged_request_reads_no_file_of_the_server(
     secret = tmp_path / "secret.png"
     Image.fromarray(scene).save(secret)
     near = {"path": str(secret), "meta": {"_type": "gradio.FileData"}}
-    answer = ask(address, "picture", "change", [near, None])
+    answer = ask(address, "picture", "change", [near, None, 0.5])
     assert answer["success"] is False
     assert "mean confidence" not in json.dumps(answer)
     with httpx.Client(base_url=address) as client:

@@ -76,5 +76,5 @@ def test_what_went_wrong_is_read_out_at_once() -> None:
 
 def test_a_stride_says_what_it_changed() -> None:
     assert words.stride_caption(32, None) == "Stride 32: the deepest level alone"
-    assert words.stride_caption(16, 0.123) == "Stride 16: this skip changed 12.3 % of the pixels"
+    assert words.stride_caption(16, 0.123) == "Stride 16: its skip changed 12.3 %"
     assert "<0.1 %" in words.stride_caption(8, 1e-5)

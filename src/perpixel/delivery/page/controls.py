@@ -148,11 +148,11 @@ def _results(labels: LabelSpace, strides: Sequence[int]) -> dict[str, Any]:
             with gr.Tab("Strides", id="strides"):
                 gr.HTML(words.message(words.STRIDES))
                 compare = gr.Button("Compare the strides", elem_id="compare")
-                with gr.Row():
+                with gr.Row(elem_id="by-stride"):
                     for stride in strides:
-                        with gr.Column(min_width=260):
-                            caption = gr.HTML(elem_id=f"stride-{stride}-caption")
+                        with gr.Column(min_width=0):
                             picture = _output(f"The mask at stride {stride}", f"stride-{stride}")
+                            caption = gr.HTML(elem_id=f"stride-{stride}-caption")
                             by_stride[stride] = (picture, caption)
     download = gr.DownloadButton(
         "Download the mask (PNG)", variant="primary", elem_id="download", size="md"

@@ -21,12 +21,12 @@ def wire(controls: Controls, answers: Answers) -> None:
     """Let the parts of the `gradio.Blocks` that is open answer their visitor."""
     listen = partial(_listen, controls)
     one, many = controls, AT_ONCE
-    fresh = [*_of_a_result(one), one.key, one.results, one.message]
+    fresh = [*_of_a_result(one), one.key, one.results, one.message, one.picture]
     listen(
         # Whatever changes it: a file, the camera, the clipboard, an example, or its being emptied.
         one.picture.change,
-        lambda file, key: _take(one, answers, file, key),
-        [one.picture, one.key],
+        lambda file, key, opacity: _take(one, answers, file, key, opacity),
+        [one.picture, one.key, one.opacity],
         fresh,
         at_once=many,
         # The next picture may be there before the answer to the last one.
@@ -110,16 +110,20 @@ def _of_a_result(one: Controls) -> list[Any]:
     ]
 
 
-def _take(one: Controls, answers: Answers, file: dict[str, Any] | None, key: str | None) -> Changes:
+def _take(
+    one: Controls, answers: Answers, file: dict[str, Any] | None, key: str | None, opacity: float
+) -> Changes:
     """A file was handed in, or put away."""
     answers.forget(key)
     if not file or not file.get("path"):
-        return _nothing(one, words.message(words.WELCOME))
+        # Where there was no result, the line may say why, and stays.
+        return {} if key is None else _nothing(one, words.message(words.WELCOME))
     try:
         shown = answers.upload(Path(file["path"]), file.get("orig_name"))
-    except VisitorError as refused:
-        return _nothing(one, words.refusal(str(refused)))
-    return _everything(one, shown)
+    except VisitorError as error:
+        # A browser would show the torn picture of what is none.
+        return {one.picture: None} | _nothing(one, words.refusal(str(error)))
+    return _everything(one, shown, opacity)
 
 
 def _nothing(one: Controls, message: str) -> Changes:
@@ -133,12 +137,12 @@ def _nothing(one: Controls, message: str) -> Changes:
     }
 
 
-def _everything(one: Controls, shown: Shown) -> Changes:
+def _everything(one: Controls, shown: Shown, opacity: float) -> Changes:
     gr = gradio()
     values = [value for _, value in shown.switches]
     everything = [int(value) for value in values]
     return {
-        one.overlay: pictures.overlay(shown.segmentation, everything, one.opacity.value),
+        one.overlay: pictures.overlay(shown.segmentation, everything, opacity),
         one.classes: gr.CheckboxGroup(choices=shown.switches, value=values),
         one.swatches: words.swatches(shown.segmentation.labels, values),
         one.heat_class: None,

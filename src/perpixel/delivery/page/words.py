@@ -89,4 +89,4 @@ def stride_caption(stride: int, changed: float | None) -> str:
     """Beneath the mask of a stride."""
     if changed is None:
         return f"Stride {stride}: the deepest level alone"
-    return f"Stride {stride}: this skip changed {share_text(changed)} of the pixels"
+    return f"Stride {stride}: its skip changed {share_text(changed)}"
