@@ -45,12 +45,16 @@ def test_it_is_the_wheel_that_is_imported(
     assert version in str(next(programs.parent.rglob("perpixel-*.dist-info")))
 
 
+@pytest.mark.parametrize(
+    "asked", ["socket().connect(('127.0.0.1', 9))", "getaddrinfo('localhost', 9)"]
+)
 def test_there_is_no_network(
-    installed: ModuleType, programs: Path, empty: Path, tmp_path: Path
+    installed: ModuleType, programs: Path, empty: Path, tmp_path: Path, asked: str
 ) -> None:
-    code = "import socket; socket.create_connection(('127.0.0.1', 9))"
     with pytest.raises(RuntimeError, match="there is no network here"):
-        installed.call([programs / "python", "-c", code], empty, tmp_path)
+        installed.call(
+            [programs / "python", "-c", f"import socket; socket.{asked}"], empty, tmp_path
+        )
 
 
 def test_the_command_helps_and_says_its_version(
