@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -21,7 +20,7 @@ SHOWN = 10
 
 
 def predict_on_ray(
-    model: Path, paths: list[str], out: str, ray: str, workers: Workers, job: Job
+    model: str, paths: list[str], out: str, ray: str, workers: Workers, job: Job
 ) -> None:
     """Predict, and say what became of the images."""
     from perpixel.delivery.cluster.run import predict_on_cluster

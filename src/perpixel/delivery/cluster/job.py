@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from perpixel.delivery.cluster.store import OWN, Store
 from perpixel.errors import ConfigError, ModelError, OutputError
@@ -39,7 +39,7 @@ class Job:
     flip: bool = False
     min_confidence: float = 0.0
     tile: str | int = AUTO
-    halo: int | None = None
+    halo: int | Literal["auto"] | None = None
 
     def recorded(self, store: Store) -> Job | None:
         """The same job as an earlier run has recorded it, with what a worker had chosen; None

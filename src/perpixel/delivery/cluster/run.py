@@ -17,6 +17,7 @@ from perpixel.delivery.cluster.job import Job, ModelFiles
 from perpixel.delivery.cluster.manifest import MANIFEST, Manifest
 from perpixel.delivery.cluster.outstanding import Task, outstanding
 from perpixel.delivery.cluster.store import UNFINISHED, Entry, Store, is_address
+from perpixel.distribution.model_file import model_file
 from perpixel.errors import OutputError, PerpixelError
 
 # A group of images is what is done again when a worker is lost, and what Ray keeps account of:
@@ -64,7 +65,7 @@ class ClusterSummary:
 
 
 def predict_on_cluster(
-    model: Path,
+    model: str | Path,
     inputs: Sequence[str],
     out: str,
     *,
@@ -81,7 +82,7 @@ def predict_on_cluster(
     there already and whole is not done again. Whatever fails in between, the same call goes on.
 
     Args:
-        model: a model file or an export, on this machine.
+        model: a model file or an export on this machine, or what else `load` takes.
         inputs: as `find_images` has them.
         out: a folder or an address for the results.
         address: of the cluster, as `connected` has it.
@@ -96,7 +97,7 @@ def predict_on_cluster(
         ConfigError: a package or a cluster is missing.
     """
     workers = workers or Workers()
-    files = ModelFiles.read(model)
+    files = ModelFiles.read(model_file(model))
     store = Store(out)
     images = find_images(inputs, out)
     masks = mask_names(images)
