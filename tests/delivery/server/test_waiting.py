@@ -71,6 +71,8 @@ def test_what_nobody_waits_for_is_left_out() -> None:
     waiting = queued([gone, late, job(), mate, job()], 4)
     gone.future.cancel()
     assert len(waiting.take()) == 2
+    waiting.close()
+    assert waiting.take() == []
     for one in (late, mate):
         with pytest.raises(ProblemError, match="in time"):
             one.future.result(0)
