@@ -44,6 +44,8 @@ def test_the_document_and_its_styles_name_no_other_host(address: str) -> None:
         parser = Loaded()
         parser.feed(document)
         theme = client.get("/theme.css").text
+        # The browser loads these later.
+        assert client.get("/config").json()["stylesheets"] == []
     assert parser.found
     hosts = {urlsplit(urljoin(address, found)).netloc for found in parser.found}
     assert hosts == {urlsplit(address).netloc}

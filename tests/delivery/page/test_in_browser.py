@@ -331,8 +331,10 @@ def test_a_good_image_follows_a_bad_one(tab: Any, street: Path, tmp_path: Path) 
     refused(tab)
     # The file is put away, and what was wrong with it stays to be read.
     tab.locator("#picture img").wait_for(state="detached")
-    tab.wait_for_timeout(500)
-    assert "bad.png: no image" in refused(tab)
+    tab.wait_for_timeout(1000)
+    text = refused(tab)
+    assert "bad.png: no image" in text
+    assert "Error" not in text
     hand_in(tab, street)
     wait_for_result(tab, "street.png")
     assert tab.get_by_role("alert").count() == 0

@@ -116,8 +116,10 @@ def _take(
     """A file was handed in, or put away."""
     answers.forget(key)
     if not file or not file.get("path"):
-        # Where there was no result, the line may say why, and stays.
-        return {} if key is None else _nothing(one, words.message(words.WELCOME))
+        if key is None:
+            # There was no result, and the line that may say why stays.
+            return {one.message: gradio().skip()}
+        return _nothing(one, words.message(words.WELCOME))
     try:
         shown = answers.upload(Path(file["path"]), file.get("orig_name"))
     except VisitorError as error:
