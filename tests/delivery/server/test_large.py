@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
 
 from delivery.server.conftest import Serving, mask_in, picture, png
-from perpixel.data.header import Header
 from perpixel.delivery.server import large
 from perpixel.delivery.server.large import LargeOnes
 from perpixel.inference.predictor import Model
@@ -29,8 +30,14 @@ def ours(labels: LabelSpace) -> Model:
 def room(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many pixels the network can be shown, and how often that was asked."""
     found = [600 * 600]
-    monkeypatch.setattr(large, "_SMALL", 100)
-    monkeypatch.setattr(Footprint, "pixels", lambda self, model, memory: found[0])
+    monkeypatch.setattr(large, "SMALL", 100)
+
+    def pixels(self: Footprint, model: Model, memory: int) -> int:
+        # On another thread it would take the weights from whoever computes with them.
+        assert threading.current_thread().name == "perpixel_compute"
+        return found[0]
+
+    monkeypatch.setattr(Footprint, "pixels", pixels)
     return found
 
 
@@ -69,5 +76,4 @@ def test_too_little_memory_for_a_tile_is_said(
 
 def test_a_network_that_cannot_be_tiled_gets_images_whole(model: Model, room: list[int]) -> None:
     # Not one of ours: nothing is known of what its layers see.
-    header = Header("PNG", 5000, 5000, 3, np.dtype(np.uint8), 8, 1, alpha=False, wide=False)
-    assert not LargeOnes(model).takes(header)
+    assert not LargeOnes(model).takes(np.zeros((3, 500, 500), np.uint8))

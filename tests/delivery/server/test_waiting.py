@@ -16,13 +16,12 @@ from perpixel.delivery.server.problems import ProblemError
 from perpixel.delivery.server.waiting import BATCH_PIXELS, Job, Waiting
 
 
-def job(size: tuple[int, int] = (8, 8), *, large: bool = False, seconds: float = 60.0) -> Job:
+def job(size: tuple[int, int] = (8, 8), *, seconds: float = 60.0) -> Job:
     return Job(
         (*size, 3, "|u1"),
         lambda: np.zeros((3, *size), np.uint8),
         lambda found: found,
         confidence=False,
-        large=large,
         deadline=time.monotonic() + seconds,
     )
 
@@ -35,13 +34,13 @@ def queued(jobs: list[Job], batch: int) -> Waiting:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from([(8, 8), (8, 9), (600, 800), (1000, 1000)]), st.booleans())),
+    st.lists(st.sampled_from([(8, 8), (8, 9), (400, 600), (600, 800), (1000, 1000)])),
     st.integers(1, 9),
 )
 def test_every_image_leaves_once_with_its_like_and_the_oldest_first(
-    kinds: list[tuple[tuple[int, int], bool]], batch: int
+    sizes: list[tuple[int, int]], batch: int
 ) -> None:
-    jobs = [job(size, large=large) for size, large in kinds]
+    jobs = [job(size) for size in sizes]
     waiting = queued(jobs, batch)
     waiting.close()
     left: list[Job] = list(jobs)
@@ -51,10 +50,9 @@ def test_every_image_leaves_once_with_its_like_and_the_oldest_first(
         assert len(taken) in (1, 2, 4, 8)
         assert len(taken) <= batch
         if len(taken) > 1:
-            assert not any(one.large for one in taken)
             height, width = taken[0].bucket[:2]
             assert len(taken) * height * width <= BATCH_PIXELS
-        alike = [one for one in left if one.bucket == taken[0].bucket and not one.large]
+        alike = [one for one in left if one.bucket == taken[0].bucket]
         if len(taken) > 1:
             assert taken == alike[: len(taken)]
         left = [one for one in left if one not in taken]

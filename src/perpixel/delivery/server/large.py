@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Shaped
 
-from perpixel.data.header import Header
 from perpixel.data.source import ArraySource, Outline
 from perpixel.delivery.server.checked import NAME
 from perpixel.delivery.server.problems import ProblemError
@@ -18,11 +17,15 @@ from perpixel.inference.tiles.tiled import predict_tiled
 from perpixel.inference.tiles.tiler import Tiler
 
 # Any machine that a network runs on has room for as many; what is smaller need not be asked about.
-_SMALL = 1 << 20
+SMALL = 1 << 20
 
 
 class LargeOnes:
     """Tells images that need tiles from others, and predicts them.
+
+    Only the thread that computes may ask: what a network needs is found by running it on tensors
+    without content, and whoever ran it at the same time would meet those in the place of its
+    weights.
 
     Args:
         model: what predicts.
@@ -35,11 +38,12 @@ class LargeOnes:
         # flat, and images come one at a time through the network.
         self._large = LargeImages(model, self._tiling)
 
-    def takes(self, header: Header) -> bool:
+    def takes(self, image: Shaped[np.ndarray, "bands H W"]) -> bool:
         """Whether an image needs tiles."""
-        if header.height * header.width <= _SMALL:
+        bands, height, width = image.shape
+        if height * width <= SMALL:
             return False
-        return self._large.too_large(Outline(header.size, header.bands, header.dtype))
+        return self._large.too_large(Outline((height, width), bands, image.dtype))
 
     def predict(self, image: Shaped[np.ndarray, "bands H W"]) -> Segmentation:
         """The image's segmentation.

@@ -47,7 +47,7 @@ class Pipeline:
     def __init__(self, model: Model, batch: int, watch: Watch = lambda stage, took, images: None):
         self.model = model
         self.waiting = Waiting(batch)
-        self.large = LargeOnes(model)
+        self._large = LargeOnes(model)
         self._watch = watch
         self._batches = ExactBatches(model)
         self._ready: queue.Queue[_Batch | None] = queue.Queue()
@@ -136,8 +136,8 @@ class Pipeline:
         ]
 
     def _segmented(self, jobs: Sequence[Job], images: Sequence[Pixels]) -> list[ClassMask]:
-        if jobs[0].large:
-            return [self.large.predict(image) for image in images]
+        if len(images) == 1 and self._large.takes(images[0]):
+            return [self._large.predict(images[0])]
         return [
             self.model.segmentation(image, [scores])
             if job.confidence

@@ -186,8 +186,7 @@ class Segmenting:
         deadline: float,
     ) -> Job:
         bucket = (header.height, header.width, header.bands, header.dtype.str)
-        large = self.pipeline.large.takes(header)
-        return Job(bucket, decode, finish, confidence, large, deadline)
+        return Job(bucket, decode, finish, confidence, deadline)
 
 
 def _nobody() -> Response:

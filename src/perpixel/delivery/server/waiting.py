@@ -33,7 +33,6 @@ class Job:
         decode: its pixels; raises a ProblemError where there are none.
         finish: makes the answer of what was predicted.
         confidence: whether the answer needs it; without it a mask is found sooner.
-        large: whether it is predicted in tiles.
         deadline: on the clock of `time.monotonic`; later nobody waits for the answer.
         future: of the answer.
     """
@@ -42,7 +41,6 @@ class Job:
     decode: Callable[[], Shaped[np.ndarray, "bands H W"]]
     finish: Callable[[ClassMask], object]
     confidence: bool
-    large: bool
     deadline: float
     future: Future[object] = field(default_factory=Future)
 
@@ -109,12 +107,8 @@ class Waiting:
             self._changed.notify_all()
 
     def _mates(self, first: Job) -> list[Job]:
-        if first.large:
-            return []
         height, width = first.bucket[:2]
-        alike = [
-            job for job in self._jobs if job.bucket == first.bucket and not job.large and job.wanted
-        ]
+        alike = [job for job in self._jobs if job.bucket == first.bucket and job.wanted]
         most = min(self.batch, max(BATCH_PIXELS // (height * width), 1), 1 + len(alike))
         # Powers of two alone: a runtime prepares itself for each new shape of a batch.
         chosen = alike[: (1 << (most.bit_length() - 1)) - 1]
