@@ -64,7 +64,7 @@ def test_everything_open_is_decided_once_and_put_into_the_configuration() -> Non
         ({"network": "fcn16s"}, "network"),
         ({"network": "segnet-basic"}, "network"),
         ({"network": "segnet-basic"}, "head"),
-        ({"init_from": Path("m.safetensors")}, "network"),
+        ({"init_from": "m.safetensors"}, "network"),
         ({"batch_size": 3}, "batch_size"),
         ({"epochs": 7}, "epochs"),
         ({"minutes": 7.0}, "epochs"),
