@@ -25,6 +25,8 @@ from perpixel.inference.tiles.tiling import TilePlan
 READ_AHEAD, WRITE_BEHIND = 1, 1
 # What is loaded and compiled only in the course of a prediction, measured with a margin.
 _LATER = 400 << 20
+# Of the bytes of activations in fp32. An int8 graph keeps some layers in more than a byte.
+_OF_FP32 = {"fp32": 1.0, "bf16": 0.5, "fp16": 0.5, "int8": 0.5}
 # From stored to normalised pixels there are so many copies as float32.
 _FLOATS = 3
 _BATCH = 8
@@ -88,7 +90,7 @@ class Footprint:
         # A mask, its confidence, and where pixels were measured.
         written = (1 + WRITE_BEHIND) * (np.dtype(model.labels.mask_dtype).itemsize + 4 + 1)
         host = (2 + READ_AHEAD) * (stored + 1) + _FLOATS * 4 * shown + written
-        return cls(forward / side**2, float(host))
+        return cls(forward * _OF_FP32[model.runtime.precision] / side**2, float(host))
 
     def pixels(self, model: Model, memory: int) -> int:
         """How many pixels the network can be shown at once."""
