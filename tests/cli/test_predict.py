@@ -73,6 +73,22 @@ def test_masks_for_labelling_tools_can_be_scored_and_so_trained_on(
     assert json.loads(scores.read_text())["pixel_accuracy"] == 1.0
 
 
+def test_a_few_images_are_not_worth_a_measurement(
+    command: Command,
+    model: Path,
+    drawn: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("PERPIXEL_RUNTIME", raising=False)
+    monkeypatch.delenv("PERPIXEL_PRECISION", raising=False)
+    monkeypatch.setenv("PERPIXEL_CACHE", str(tmp_path / "cache"))
+    few = "computed by torch fp32 (what is fastest is measured for more than a few images)"
+    shown = command("predict", model, drawn / "val/images", "--out", tmp_path / "a")
+    assert shown.stdout.splitlines()[0] == few
+    assert not (tmp_path / "cache").exists()
+
+
 def test_it_says_what_computes_and_takes_what_was_asked_for(
     command: Command, model: Path, drawn: Path, tmp_path: Path
 ) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from perpixel.errors import DataError, OutputError
-from perpixel.inference.inputs import Input, expand, stems
+from perpixel.inference.inputs import Input, count_pixels, expand, stems
 
 SUFFIXES = (".png", "_overlay.png", ".npy")
 
@@ -109,6 +110,18 @@ def test_an_input_that_stands_for_no_image_is_an_error(tree, inputs, message):
 def named(*pairs: tuple[str, str]) -> list[str]:
     images = [Input(Path(path), Path(relative)) for path, relative in pairs]
     return [str(stem) for stem in stems(images, SUFFIXES)]
+
+
+def test_pixels_are_counted_by_headers_and_no_further_than_asked(tree):
+    for name, size in {"a.png": (400, 300), "b.jpg": (100, 70), "c.png": (4000, 3000)}.items():
+        Image.new("L", size).save(tree / name)
+    cut = tree / "c.png"
+    cut.write_bytes(cut.read_bytes()[:100])
+    images = expand(["a.png", "b.jpg"], None)
+    assert count_pixels(images, 1_000_000) == 127_000
+    assert count_pixels(images, 100_000) == 120_000
+    # What cannot be read is said by whoever reads it.
+    assert count_pixels(expand(["photos/a.jpg", "photos/notes.txt", "b.jpg"], None), 10**9) == 7_000
 
 
 def test_results_are_named_after_the_image_below_its_folder():

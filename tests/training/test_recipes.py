@@ -44,6 +44,25 @@ def test_biases_have_twice_the_rate_and_no_decay() -> None:
     assert all(value.ndim == 1 for value in groups[1]["params"])
 
 
+def test_the_encoder_has_its_own_rate() -> None:
+    config = recipe("fcn8s", width=1, backbone_rate=0.25)
+    network = build(config.network_config(2, 3))
+    named = {id(weight): name for name, weight in network.named_parameters()}
+    groups = _optimizer(network, config).param_groups
+    found = {
+        named[id(weight)]: (group["rate"], group["weight_decay"])
+        for group in groups
+        for weight in group["params"]
+    }
+    assert found.keys() == set(named.values())
+    assert found["conv3_1.weight"] == (0.25, 5e-4)
+    assert found["conv3_1.bias"] == (0.5, 0)
+    heads = [rates for name, rates in found.items() if name.startswith("score")]
+    assert (1, 5e-4) in heads
+    assert (2, 0) in heads
+    assert all(rate >= 1 for rate, _ in heads)
+
+
 def test_the_stages_train_on_whole_images_from_32_to_8(boxes: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     model, weights = None, []

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from typing import TypeVar
 
 from perpixel.data.header import SUFFIXES
+from perpixel.data.source import outline
 from perpixel.errors import DataError, OutputError
 
 AnyPath = TypeVar("AnyPath", bound=PurePath)
@@ -46,6 +47,22 @@ def expand(inputs: Sequence[str | Path], out: Path | None) -> list[Input]:
     if not found:
         raise DataError("inputs", found="no image was named", mend="Name a file or a folder")
     return list(found.values())
+
+
+def count_pixels(images: Sequence[Input], most: int) -> int:
+    """How many pixels images have, by their headers; counted until they are more than `most`. A
+    file that cannot be read has none.
+    """
+    pixels = 0
+    for image in images:
+        try:
+            height, width = outline(image.path).size
+        except DataError:
+            continue
+        pixels += height * width
+        if pixels > most:
+            break
+    return pixels
 
 
 def stems(images: Sequence[Input], suffixes: Sequence[str]) -> list[Path]:

@@ -199,6 +199,7 @@ def load(
     device: str | None = "auto",
     runtime: str = "auto",
     precision: str = "auto",
+    pixels: int | None = None,
 ) -> Model:
     """Read a model file, or a file that `perpixel export` wrote.
 
@@ -220,6 +221,8 @@ def load(
         device: "cpu", "cuda", "cuda:1" …, or "auto" (also None): a GPU where there is one.
         runtime: "torch", "onnxruntime", "openvino", or "auto".
         precision: "fp32", "bf16", on a GPU "fp16", of exports "int8", or "auto".
+        pixels: how many are to be predicted in all, where that is known. Up to 16 million, "auto"
+            on a CPU is torch in fp32: finding something faster would take longer.
 
     Raises:
         ModelError: the file is missing, damaged, or not one of ours; or the hub's cannot be had.
@@ -235,6 +238,6 @@ def load(
     checkpoint = read_checkpoint(path)
     network = checkpoint.restore().to(chosen)
     computed = for_checkpoint(
-        checkpoint, network, chosen, stored_checksum(path), runtime, precision
+        checkpoint, network, chosen, stored_checksum(path), runtime, precision, pixels
     )
     return Model(network, checkpoint.labels, checkpoint.preprocessing, chosen, computed)

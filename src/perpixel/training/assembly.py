@@ -173,14 +173,26 @@ def fingerprint(dataset: Dataset) -> str:
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()
 
 
-def _optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+def _optimizer(network: Network, config: TrainConfig) -> torch.optim.Optimizer:
     """AdamW or SGD; biases and batch norms are not decayed. `rate`: times the learning rate."""
-    matrices = [weight for weight in network.parameters() if weight.ndim > 1]
-    vectors = [weight for weight in network.parameters() if weight.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": config.decay, "rate": 1.0},
-        {"params": vectors, "weight_decay": 0.0, "rate": config.bias_rate},
-    ]
+    encoder = set(network.encoder_names(())) if config.backbone_rate != 1 else set()
+    groups = []
+    for is_encoder in (False, True):
+        rate = config.backbone_rate if is_encoder else 1.0
+        for is_matrix in (True, False):
+            chosen = [
+                weight
+                for name, weight in network.named_parameters()
+                if (name in encoder) is is_encoder and (weight.ndim > 1) is is_matrix
+            ]
+            groups.append(
+                {
+                    "params": chosen,
+                    "weight_decay": config.decay if is_matrix else 0.0,
+                    "rate": rate if is_matrix else rate * config.bias_rate,
+                }
+            )
+    groups = [group for group in groups if group["params"]]
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.peak_learning_rate)
     return torch.optim.SGD(groups, lr=config.peak_learning_rate, momentum=config.momentum)

@@ -56,6 +56,7 @@ class TrainConfig(NetworkOptions):
         momentum: of SGD.
         learning_rate: the peak; None: 1e-3 for AdamW, 1e-2 for SGD.
         bias_rate: how many times the learning rate biases have.
+        backbone_rate: how many times the learning rate the encoder's weights have.
         weight_decay: on weights, not on biases or batch norms; None: 1e-2 for AdamW, 5e-4 for SGD.
         schedule: "one-cycle" (cosine up and down), "poly" (power 0.9) or "constant".
         warmup: the share of the run in which the one-cycle rate rises.
@@ -109,6 +110,7 @@ class TrainConfig(NetworkOptions):
     momentum: float = Field(default=0.9, ge=0, lt=1)
     learning_rate: float | None = Field(default=None, gt=0)
     bias_rate: float = Field(default=1.0, gt=0)
+    backbone_rate: float = Field(default=1.0, gt=0)
     weight_decay: float | None = Field(default=None, ge=0)
     schedule: Literal["one-cycle", "poly", "constant"] = "one-cycle"
     warmup: float = Field(default=0.1, ge=0, lt=1)

@@ -63,6 +63,16 @@ def test_torch_in_fp32_is_the_module_itself(model_file, cache):
     assert not cache.exists()
 
 
+def test_a_few_pixels_are_computed_as_trained_and_nothing_is_measured(model_file, cache, exact):
+    model = load(model_file, "cpu", pixels=selection.FEW_PIXELS)
+    assert str(model.choice).startswith("torch fp32 (what is fastest is measured for more than")
+    assert agreement(model, exact) == 1
+    assert not cache.exists()
+    assert load(model_file, "cpu", pixels=selection.FEW_PIXELS + 1).choice.reason.startswith("the")
+    asked = load(model_file, "cpu", "torch", "bf16", pixels=1)
+    assert str(asked.choice) == "torch bf16 (asked for)"
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_auto_takes_what_torch_offers_where_nothing_else_is_installed(
     model_file, cache, exact, monkeypatch, precision

@@ -40,6 +40,8 @@ OFFERED: dict[RuntimeName, tuple[Precision, ...]] = {
 ON_GPU: tuple[Precision, ...] = ("bf16", "fp16", "fp32")
 EXPORTS: dict[str, RuntimeName] = {ONNX: "onnxruntime", OPENVINO: "openvino", TORCH: "torch"}
 ASKED = "asked for"
+# So many are computed sooner than a network is converted and the fastest runtime is found.
+FEW_PIXELS = 16_000_000
 
 
 def check_names(runtime: str, precision: str, where: str = "") -> None:
@@ -87,6 +89,7 @@ def for_checkpoint(
     checksum: str,
     runtime: str,
     precision: str,
+    pixels: int | None = None,
 ) -> Runtime:
     """What computes a model file's network.
 
@@ -96,6 +99,8 @@ def for_checkpoint(
         checksum: of the file.
         runtime, precision: names, or "auto": then the environment is asked, and what it leaves
             open is measured.
+        pixels: how many are to be predicted, where that is known: for `FEW_PIXELS` on a CPU
+            "auto" is the network as it was trained.
 
     Raises:
         ConfigError: the runtime is not installed, is none for this device, or does not offer the
@@ -117,13 +122,19 @@ def for_checkpoint(
             case "onnxruntime":
                 return OnnxRuntime(onnx_graph(network, bands, checksum), network.placement)
 
-    candidates = [
-        Candidate(name, kind, partial(make, name, kind))
-        for name, kind in offers(device, runtime, precision)
-    ]
+    few = pixels is not None and pixels <= FEW_PIXELS and device.type == "cpu"
+    if few and (runtime, precision) == (AUTO, AUTO):
+        candidates = [Candidate("torch", "fp32", lambda: TorchRuntime(network, device))]
+        reason = "what is fastest is measured for more than a few images"
+    else:
+        candidates = [
+            Candidate(name, kind, partial(make, name, kind))
+            for name, kind in offers(device, runtime, precision)
+        ]
+        reason = _reason(runtime, precision)
     return AutoRuntime(
         candidates,
-        reason=_reason(runtime, precision),
+        reason=reason,
         about=_about(device, candidates, checkpoint.network.model_dump_json()),
         bands=bands,
         device=device,
