@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 
 from perpixel.data import raster, source
@@ -34,6 +36,27 @@ def assert_windows_are(opened: Source, whole: np.ndarray) -> None:
         expected = whole[:, top : top + height, left : left + width]
         np.testing.assert_array_equal(window.pixels, expected)
     opened.close()
+
+
+def test_gdal_keeps_no_more_blocks_than_it_may(tmp_path: Path, rng: np.random.Generator) -> None:
+    pixels = rng.integers(0, 250, (3, H, W)).astype(np.uint8)
+    opened = open_source(write_raster(tmp_path / "a.tif", pixels, **UTM))
+    assert isinstance(opened, raster.RasterSource)
+    file, bounds = opened._dataset, []
+
+    class Watched:
+        def read(self, **options: object) -> np.ndarray:
+            bounds.append(rasterio.env.getenv().get("GDAL_CACHEMAX"))
+            return np.asarray(file.read(**options))
+
+    opened._dataset = Watched()  # type: ignore[assignment]
+    opened.says_what_is_missing = False
+    # The thread that reads ahead is not the one that opened it.
+    with ThreadPoolExecutor(1) as ahead:
+        ahead.submit(opened.read, 0, 0, 5, 5).result()
+    opened.read(0, 0, 5, 5)
+    assert bounds == [raster.CACHE_BYTES, raster.CACHE_BYTES]
+    file.close()
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32", "float64"])

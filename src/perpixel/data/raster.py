@@ -17,6 +17,8 @@ from perpixel.errors import DataError
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
+# GDAL keeps so many bytes of blocks at most; left to itself a twentieth of the machine's memory.
+CACHE_BYTES = 64 << 20
 # Types that stay what they are; other numbers become floats.
 _KEPT = ("uint8", "uint16")
 _NUMBERS = ("int8", "int16", "int32", "int64", "uint32", "uint64", "float16", "float32", "float64")
@@ -148,12 +150,16 @@ class RasterSource:
         width: int,
         **options: Any,
     ) -> Shaped[np.ndarray, "*shape"]:
+        import rasterio
         from rasterio.errors import RasterioError
         from rasterio.windows import Window as Place
 
         window = Place(left, top, width, height)
+        # The bound holds as long as such an environment is entered, in whichever thread.
+        environment: Any = rasterio.Env
         try:
-            return np.asarray(getattr(self._dataset, what)(window=window, **options))
+            with environment(GDAL_CACHEMAX=CACHE_BYTES):
+                return np.asarray(getattr(self._dataset, what)(window=window, **options))
         except (RasterioError, OSError) as error:
             raise _damaged(self.path, error) from None
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from perpixel.data.place import Place
-from perpixel.data.raster import has_rasterio
+from perpixel.data.raster import CACHE_BYTES, has_rasterio
 from perpixel.errors import ConfigError
 from perpixel.labels import LabelSpace
 from perpixel.whole_file import whole
@@ -26,8 +26,6 @@ Rows = Callable[[int, int], Shaped[np.ndarray, "height W"]]
 BLOCK = 512
 # Overviews halve the picture until it is as small as this.
 _SMALLEST_OVERVIEW = 256
-# GDAL keeps so many bytes of blocks at most.
-CACHE_BYTES = 64 << 20
 _PNG_LEVEL = 6
 
 

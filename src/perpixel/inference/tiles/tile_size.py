@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from perpixel.data.raster import CACHE_BYTES
 from perpixel.data.source import Source
 from perpixel.errors import ConfigError
-from perpixel.inference.large.mask_file import CACHE_BYTES
 from perpixel.inference.memory import forward_bytes, memory_bytes, own_memory
 from perpixel.inference.predictor import Model
 from perpixel.inference.tiles.effective_halo import effective_halo
