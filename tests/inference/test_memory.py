@@ -68,3 +68,15 @@ def test_what_works_in_place_takes_nothing_more() -> None:
     network = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(inplace=True))
     counted = forward_bytes(network, lambda net, images: net(images), (1, 1, 20, 20))
     assert counted == int((1 + 8) * 4 * 400 * WORKSPACE)
+
+
+def test_counting_leaves_the_network_alone_and_works_where_nothing_is_watched() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8))
+    met: list[str] = []
+    network[0].register_forward_hook(lambda *_: met.append(network[0].weight.device.type))
+    expected = forward_bytes(network, lambda net, images: net(images), (1, 1, 20, 20))
+    assert expected > 0
+    # While another runs the network, its weights have their numbers.
+    assert met == ["cpu"]
+    with torch.inference_mode():
+        assert forward_bytes(network, lambda net, images: net(images), (1, 1, 20, 20)) == expected

@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from perpixel.errors import ConfigError
 from perpixel.machine import available_memory
+from perpixel.networks.skeleton import skeleton
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 # Of the memory that is free others may want some.
@@ -65,31 +66,11 @@ def forward_bytes(
         forward: what is called with the module and its input.
         shape: (B, bands, H, W) of the input.
     """
-    named = (*network.named_parameters(), *network.named_buffers())
-    weights = {f"network.{name}": tensor.detach().to("meta") for name, tensor in named}
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
     counter = _LiveBytes()
-    try:
-        with torch.no_grad(), counter:
-            images = torch.zeros(shape, device="meta")
-            torch.func.functional_call(_Called(network, forward), weights, (images,))
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    empty = skeleton(network)
+    with torch.inference_mode(False), torch.no_grad(), counter:
+        forward(empty, torch.zeros(shape, device="meta"))
     return int(counter.peak * WORKSPACE)
-
-
-class _Called(nn.Module):
-    def __init__(
-        self, network: nn.Module, called: Callable[[nn.Module, torch.Tensor], Any]
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self.called = called
-
-    def forward(self, images: torch.Tensor) -> Any:
-        return self.called(self.network, images)
 
 
 class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -21,7 +21,6 @@ from perpixel.networks.fcn_decoder import FCNDecoder
 from perpixel.networks.network import Network
 from perpixel.networks.paper_fcn import PaperFCN
 from perpixel.networks.segnet import SegNetConfig, build_segnet
-from perpixel.networks.torchvision_networks import TorchvisionNetwork
 from perpixel.networks.unet import PaddedUNetConfig, UNetConfig, build_unet
 
 __all__ = [
@@ -71,4 +70,7 @@ def build(config: NetworkConfig) -> Network:
         case DeepLabConfig():
             return build_deeplab(config)
         case TorchvisionConfig():
+            # torchvision takes a second to import.
+            from perpixel.networks.torchvision_networks import TorchvisionNetwork
+
             return TorchvisionNetwork(config.name, config.classes, config.bands)

@@ -1,21 +1,21 @@
-"""Backbone: any timm feature pyramid, with the channels and the stride of each of its features."""
+"""Backbone: a feature pyramid, with the channels and the stride of each of its features: our own
+EfficientNet-Lite, or any of timm's."""
 
 from __future__ import annotations
 
 import difflib
 from typing import Any, Literal
 
-import timm
 import torch
 from jaxtyping import Float
-from timm.layers.grn import GlobalResponseNorm
 from torch import nn
 
 from perpixel.errors import ConfigError
 from perpixel.networks.convolution import adapt_convolutions
+from perpixel.networks.efficientnet_lite import SIZES, EfficientNetLite
 
-# Our short names. Those trained with TensorFlow carry its prefix in timm.
-TIMM_NAMES = {f"efficientnet_lite{size}": f"tf_efficientnet_lite{size}" for size in range(5)}
+# Weights that were trained with TensorFlow carry its prefix in timm.
+TIMM_NAMES = {name: f"tf_{name}" for name in SIZES}
 STRIDES = (2, 4, 8, 16, 32)
 VGG_WIDTH = 64  # channels of VGG's first stage
 
@@ -27,7 +27,7 @@ class Backbone(nn.Module):
     convolutions instead (Chen et al. 2017, arXiv:1706.05587, section 3.1).
 
     Args:
-        name: a timm model with a feature pyramid, or a short name from `TIMM_NAMES`.
+        name: an EfficientNet-Lite from `SIZES`, or a timm model with a feature pyramid.
         bands: how many bands the images have.
         finest: the smallest stride whose features are wanted: 2, 4, 8, 16 or 32.
         output_stride: the largest stride, of the deepest features.
@@ -53,33 +53,21 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.name = name
-        timm_name = TIMM_NAMES.get(name, name)
-        if not timm.is_model(timm_name):
-            raise _unknown(name)
-        is_vgg = timm_name.startswith("vgg")
-        # A pyramid has no classifier, yet timm first makes VGG's: a hundred million numbers.
-        options: dict[str, Any] = {"mlp_ratio": 1 / 4096} if is_vgg else {}
-        if output_stride < 32:
-            options["output_stride"] = output_stride
-        try:
-            pyramid: Any = timm.create_model(
-                timm_name, features_only=True, pretrained=False, in_chans=bands, **options
-            )
-        except (RuntimeError, AssertionError, AttributeError, TypeError, ValueError) as error:
-            raise _unfit(name, f"timm has no feature pyramid of it ({error})") from None
-        strides = list(pyramid.feature_info.reduction())
-        channels = list(pyramid.feature_info.channels())
-        if is_vgg:
-            pyramid, strides, channels = _pools(pyramid, channels, width)
+        self.pyramid: nn.Module
+        lite = name.removeprefix("tf_")
+        if lite in SIZES:
+            # timm takes seconds to import: without it a small prediction is done sooner.
+            self.pyramid = EfficientNetLite(lite, bands, output_stride)
+            strides, channels = self.pyramid.strides, self.pyramid.channels
+        else:
+            self.pyramid, strides, channels = _of_timm(name, bands, output_stride, width)
         self._places = {}
         for stride in (stride for stride in STRIDES if finest <= stride <= output_stride):
             if stride not in strides or max(strides) != output_stride:
                 raise _unfit(name, f"its features have strides {sorted(set(strides))}")
             self._places[stride] = len(strides) - 1 - strides[::-1].index(stride)
         self.channels = {stride: channels[place] for stride, place in self._places.items()}
-        adapt_convolutions(pyramid)
-        self.pyramid = pyramid
-        self.whole_image_layer = self._probe(bands)
+        self.whole_image_layer = None if lite in SIZES else self._probe(bands)
 
     def forward(
         self, images: Float[torch.Tensor, "batch bands H W"]
@@ -91,6 +79,8 @@ class Backbone(nn.Module):
     def _probe(self, bands: int) -> str | None:
         """Run once on a small image: do the features have the stated shapes, and which layer
         sees the whole image? Such a layer pools to one cell, or works on a list of places."""
+        from timm.layers.grn import GlobalResponseNorm
+
         seen: list[str] = []
         hooks = []
         for name, module in self.pyramid.named_modules():
@@ -126,6 +116,33 @@ class Backbone(nn.Module):
                 found = f"its feature of stride {stride} has shape {tuple(feature.shape)}"
                 raise _unfit(self.name, f"{found} for an image of 64×96, not {expected}")
         return f"backbone.pyramid.{seen[0]}" if seen else None
+
+
+def _of_timm(
+    name: str, bands: int, output_stride: Literal[8, 16, 32], width: int
+) -> tuple[nn.Module, list[int], list[int]]:
+    """A pyramid of timm's, and the stride and the channels of each of its features."""
+    import timm
+
+    if not timm.is_model(name):
+        raise _unknown(name)
+    is_vgg = name.startswith("vgg")
+    # A pyramid has no classifier, yet timm first makes VGG's: a hundred million numbers.
+    options: dict[str, Any] = {"mlp_ratio": 1 / 4096} if is_vgg else {}
+    if output_stride < 32:
+        options["output_stride"] = output_stride
+    try:
+        pyramid: Any = timm.create_model(
+            name, features_only=True, pretrained=False, in_chans=bands, **options
+        )
+    except (RuntimeError, AssertionError, AttributeError, TypeError, ValueError) as error:
+        raise _unfit(name, f"timm has no feature pyramid of it ({error})") from None
+    strides = list(pyramid.feature_info.reduction())
+    channels = list(pyramid.feature_info.channels())
+    if is_vgg:
+        pyramid, strides, channels = _pools(pyramid, channels, width)
+    adapt_convolutions(pyramid)
+    return pyramid, strides, channels
 
 
 class _Pools(nn.Module):
@@ -167,6 +184,8 @@ def _of_width(layer: nn.Module, width: int, *, first: bool) -> nn.Module:
 
 
 def _unknown(name: str) -> ConfigError:
+    import timm
+
     known = dict.fromkeys([*TIMM_NAMES, *timm.list_models()])
     close = difflib.get_close_matches(name, known, n=3)
     return ConfigError(

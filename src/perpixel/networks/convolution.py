@@ -6,7 +6,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
 
 
@@ -73,7 +72,9 @@ class FixedPadConv2d(DepthwiseConv2d):
 
 
 def adapt_convolutions(pyramid: nn.Module) -> None:
-    """Replace, in place, the convolutions that have a better form here; weights stay the same."""
+    """Replace, in place, the convolutions of timm's pyramid that have a better form here; weights stay the same."""
+    from timm.layers.conv2d_same import Conv2dSame
+
     for parent in list(pyramid.modules()):
         for name, child in parent.named_children():
             if type(child) is Conv2dSame:

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
@@ -18,9 +17,6 @@ from perpixel.networks.atrous import PooledBatchNorm2d
 from perpixel.networks.convolution import DepthwiseConv2d, FixedPadConv2d
 from perpixel.networks.network import Network
 
-# In evaluation these are one multiplication and one addition for each channel; timm's has its
-# activation inside.
-BATCH_NORMS = (nn.BatchNorm2d, PooledBatchNorm2d, BatchNormAct2d)
 DROPOUTS = (nn.Dropout, nn.Dropout2d)
 PROBE = (64, 96)  # pixels of the image that shows which layer feeds which
 
@@ -44,8 +40,7 @@ def folded(network: Network) -> Network:
         assert isinstance(conv, nn.Conv2d | nn.ConvTranspose2d)
         assert isinstance(norm, nn.BatchNorm2d)
         fold(conv, norm)
-        after = norm.act if isinstance(norm, BatchNormAct2d) else nn.Identity()
-        ours.set_submodule(norm_name, after)
+        ours.set_submodule(norm_name, getattr(norm, "act", nn.Identity()))
     return ours.eval()
 
 
@@ -159,8 +154,9 @@ def _fed_by_a_convolution(network: Network) -> Mapping[str, str]:
         return hook
 
     hooks = []
+    norms = _batch_norms()
     for name, module in network.named_modules():
-        is_norm = type(module) in BATCH_NORMS and getattr(module, "running_var", None) is not None
+        is_norm = type(module) in norms and getattr(module, "running_var", None) is not None
         if is_norm or type(module) in (nn.Conv2d, nn.ConvTranspose2d):
             hooks.append(module.register_forward_hook(note(name)))
     state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
@@ -182,6 +178,14 @@ def _fed_by_a_convolution(network: Network) -> Mapping[str, str]:
         if own and runs[conv] == runs[norm] == 1:
             found[conv] = norm
     return found
+
+
+def _batch_norms() -> tuple[type[nn.Module], ...]:
+    """What is one multiplication and one addition for each channel in evaluation; timm's has its
+    activation inside, as `act`."""
+    from timm.layers.norm_act import BatchNormAct2d
+
+    return nn.BatchNorm2d, PooledBatchNorm2d, BatchNormAct2d
 
 
 def _bands(network: nn.Module) -> int:

@@ -22,6 +22,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from perpixel.networks.call import Call
 from perpixel.networks.operations import RULES
 from perpixel.networks.seen import Seen, met
+from perpixel.networks.skeleton import skeleton
 from perpixel.score_map import ScoreMap
 
 # Operations on each cell by itself that torch does not mark as such.
@@ -76,20 +77,15 @@ def walk(network: nn.Module, size: tuple[int, int], bands: int = 3) -> Walk:
     Raises:
         ValueError: the network uses an operation of which is not known what it sees.
     """
-    tensors = (*network.named_parameters(), *network.named_buffers())
-    dtype = next((tensor.dtype for _, tensor in tensors if tensor.is_floating_point()), None)
-    image = torch.empty(1, bands, *size, dtype=dtype, device="meta")
-    weights = {name: tensor.detach().to("meta") for name, tensor in tensors}
+    empty = skeleton(network)
+    tensors = (*empty.parameters(), *empty.buffers())
+    dtype = next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), None)
     recorder = _Recorder()
-    training = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        with torch.no_grad(), recorder.named(network), recorder:
+    with torch.inference_mode(False), torch.no_grad():
+        image = torch.empty(1, bands, *size, dtype=dtype, device="meta")
+        with recorder.named(empty), recorder:
             recorder.seen[image] = Seen.image(image.shape)
-            result = torch.func.functional_call(network, weights, (image,))
-    finally:
-        for module, mode in training.items():
-            module.training = mode
+            result = empty(image)
     score_map = result if isinstance(result, ScoreMap) else ScoreMap.of(result, size)
     return Walk(tuple(recorder.steps), recorder.seen[score_map.scores], score_map)
 

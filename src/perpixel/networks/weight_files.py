@@ -7,7 +7,6 @@ import pickle
 from pathlib import Path
 
 import safetensors.torch
-import timm
 import torch
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
@@ -54,6 +53,8 @@ def hub_file(backbone: str) -> Path:
     Raises:
         WeightsError: timm knows no weights for the backbone, or the hub is out of reach.
     """
+    import timm  # seconds, which only who asks for such weights should wait for
+
     where = f"weights of {backbone}"
     trained = timm.get_pretrained_cfg(TIMM_NAMES.get(backbone, backbone))
     if trained is None or not trained.hf_hub_id:

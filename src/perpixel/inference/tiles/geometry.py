@@ -10,12 +10,12 @@ from jaxtyping import Float
 from torch import nn
 
 from perpixel.errors import ModelError
-from perpixel.inference.runtimes.torch_runtime import evaluating
 from perpixel.inference.tiles.axis import Axis
 from perpixel.inference.tiles.tiling import TilePlan
 from perpixel.networks.image_mean import FeaturesBefore
 from perpixel.networks.network import Network
 from perpixel.networks.receptive_field import LARGE, of_walk
+from perpixel.networks.skeleton import skeleton
 from perpixel.networks.span import Span
 from perpixel.networks.walk import walk
 
@@ -121,13 +121,8 @@ class TileGeometry:
 
 def meta_shape(network: nn.Module, canvas: tuple[int, int], bands: int) -> tuple[int, int]:
     """Height and width of what a network makes of a canvas, without computing or allocating it."""
-    weights = {
-        name: tensor.detach().to("meta")
-        for name, tensor in (*network.named_parameters(), *network.named_buffers())
-    }
-    with torch.no_grad(), evaluating(network):
-        image = torch.empty(1, bands, *canvas, device="meta")
-        result = torch.func.functional_call(network, weights, (image,))
+    with torch.no_grad():
+        result = skeleton(network)(torch.empty(1, bands, *canvas, device="meta"))
     return int(result.shape[2]), int(result.shape[3])
 
 
