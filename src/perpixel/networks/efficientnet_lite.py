@@ -11,7 +11,7 @@ from torch import nn
 from perpixel.networks.convolution import DepthwiseConv2d, FixedPadConv2d
 
 STEM = 32  # channels, whatever the width
-EPSILON, MOMENTUM = 1e-3, 0.01  # of batch norms, as TensorFlow has them
+EPSILON = 1e-3  # of batch norms, as TensorFlow has it
 # For each stage: kernel, stride, expansion, channels, blocks (Tan and Le 2019, arXiv:1905.11946,
 # table 1, without squeeze-and-excitation).
 STAGES = (
@@ -153,7 +153,7 @@ def _same(
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=EPSILON, momentum=MOMENTUM)
+    return nn.BatchNorm2d(channels, eps=EPSILON)
 
 
 def _rounded(channels: float) -> int:

@@ -117,8 +117,9 @@ class Unfinished:
             content = file.read()
         lines = content.decode("ascii", errors="replace").split("\n")
         first = json.dumps(dict(key), sort_keys=True)
-        if lines[0] == first and os.fstat(self._pixels).st_size == length:
-            # What follows the last line end was cut off in the middle of writing.
+        # What follows the last line end was cut off in the middle of writing; so may the first be.
+        whole = len(lines) > 1 and lines[0] == first
+        if whole and os.fstat(self._pixels).st_size == length:
             self._believe(lines[1:-1])
             os.ftruncate(self._journal, len(content) - len(lines[-1].encode()))
         else:
