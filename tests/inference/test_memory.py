@@ -8,7 +8,9 @@ from torch import nn
 
 from perpixel.errors import ConfigError
 from perpixel.inference import memory
+from perpixel.inference.large import large_images
 from perpixel.inference.memory import WORKSPACE, forward_bytes, memory_bytes
+from perpixel.networks import build, network_config
 
 
 @pytest.mark.parametrize(
@@ -80,3 +82,26 @@ def test_counting_leaves_the_network_alone_and_works_where_nothing_is_watched() 
     assert met == ["cpu"]
     with torch.inference_mode():
         assert forward_bytes(network, lambda net, images: net(images), (1, 1, 20, 20)) == expected
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": "fcn4s"},
+        {"name": "fcn8s-vgg16", "upsampling": "learned"},
+        {"name": "fcn-decoder"},
+        {"name": "segnet"},
+        {"name": "unet"},
+        {"name": "unet-padded", "backbone": "resnet34"},
+        {"name": "deeplabv3plus", "backbone": "resnet50"},
+        {"name": "deeplabv3_resnet101"},
+    ],
+    ids=lambda options: options["name"],
+)
+def test_what_is_plenty_is_more_than_any_network_takes(options: dict[str, str]) -> None:
+    with torch.device("meta"):
+        network = build(network_config({"classes": 150, **options}))
+    side = network.canvas.length(572)
+    shape = (1, 3, side, side)
+    counted = forward_bytes(network, lambda net, images: net.forward_scores(images), shape)
+    assert counted / side**2 < 0.75 * large_images._PLENTY

@@ -13,7 +13,9 @@ from perpixel.networks.convolution import adapt_convolutions
 from perpixel.networks.efficientnet_lite import SIZES, EfficientNetLite
 
 
-def theirs_like(ours: EfficientNetLite, name: str, bands: int, output_stride: int) -> torch.nn.Module:
+def theirs_like(
+    ours: EfficientNetLite, name: str, bands: int, output_stride: int
+) -> torch.nn.Module:
     """timm's pyramid with our weights, none of which is at its starting value."""
     generator = torch.Generator().manual_seed(0)
     for key, tensor in ours.state_dict().items():
@@ -52,8 +54,9 @@ def test_features_are_those_of_timm(name: str, bands: int, output_stride: int) -
 
 def test_random_weights_are_spread_as_theirs() -> None:
     torch.manual_seed(0)
-    ours, theirs = EfficientNetLite("efficientnet_lite0"), timm.create_model(
-        "tf_efficientnet_lite0", features_only=True
+    ours, theirs = (
+        EfficientNetLite("efficientnet_lite0"),
+        timm.create_model("tf_efficientnet_lite0", features_only=True),
     )
     for name, tensor in theirs.state_dict().items():
         own = ours.state_dict()[name]
@@ -70,5 +73,7 @@ def test_a_light_network_is_built_without_timm_or_torchvision() -> None:
         "build(network_config({'name': 'fcn4s', 'classes': 2})); "
         "print(sorted({'timm', 'torchvision', 'openvino', 'torch._dynamo'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

@@ -53,7 +53,7 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.name = name
-        self.pyramid: nn.Module
+        self.pyramid: Any
         lite = name.removeprefix("tf_")
         if lite in SIZES:
             # timm takes seconds to import: without it a small prediction is done sooner.

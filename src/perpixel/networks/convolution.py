@@ -72,7 +72,8 @@ class FixedPadConv2d(DepthwiseConv2d):
 
 
 def adapt_convolutions(pyramid: nn.Module) -> None:
-    """Replace, in place, the convolutions of timm's pyramid that have a better form here; weights stay the same."""
+    """Replace, in place, those convolutions of a pyramid of timm's that have a better form here;
+    weights stay the same."""
     from timm.layers.conv2d_same import Conv2dSame
 
     for parent in list(pyramid.modules()):

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import nn
 
 from perpixel.networks.convolution import DepthwiseConv2d, FixedPadConv2d
+from perpixel.networks.initial import draw_normal
 
 STEM = 32  # channels, whatever the width
 EPSILON = 1e-3  # of batch norms, as TensorFlow has it
@@ -51,7 +52,7 @@ class EfficientNetLite(nn.Module):
     def __init__(self, name: str, bands: int = 3, output_stride: int = 32) -> None:
         super().__init__()
         width, depth = SIZES[name]
-        self.conv_stem = _same(bands, STEM, 3, stride=2)
+        self.conv_stem = _same(bands, STEM, 3, 2)
         self.bn1 = _norm(STEM)
         self.act = nn.ReLU6(inplace=True)
         self.strides: list[int] = []
@@ -69,7 +70,10 @@ class EfficientNetLite(nn.Module):
                 if reached * stride > output_stride:
                     # What would have halved the size looks twice as far from the next block on.
                     stride, wider = 1, stride
-                blocks.append(_Block(before, after, kernel, stride, dilation, expansion))
+                shape = (before, after, kernel, stride, dilation)
+                blocks.append(
+                    _Separable(*shape) if expansion == 1 else _InvertedResidual(*shape, expansion)
+                )
                 before, reached, dilation = after, reached * stride, dilation * wider
             stages.append(nn.Sequential(*blocks))
             if number in TAPS:
@@ -79,7 +83,7 @@ class EfficientNetLite(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
-                nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+                draw_normal(module.weight, math.sqrt(2 / fan_out))
 
     def forward(
         self, images: Float[torch.Tensor, "batch bands H W"]
@@ -94,9 +98,29 @@ class EfficientNetLite(nn.Module):
         return taken
 
 
-class _Block(nn.Module):
-    """An inverted residual (Sandler et al. 2018, section 3.3); without expansion, as in the first
-    stage, a depthwise-separable convolution."""
+class _Separable(nn.Module):
+    """A depthwise-separable convolution."""
+
+    def __init__(self, before: int, after: int, kernel: int, stride: int, dilation: int) -> None:
+        super().__init__()
+        self.residual = stride == 1 and before == after
+        self.conv_dw = _same(before, before, kernel, stride, dilation, groups=before)
+        self.bn1 = _norm(before)
+        self.act = nn.ReLU6(inplace=True)
+        self.conv_pw = nn.Conv2d(before, after, 1, bias=False)
+        self.bn2 = _norm(after)
+
+    def forward(
+        self, features: Float[torch.Tensor, "batch channels H W"]
+    ) -> Float[torch.Tensor, "batch out_channels h w"]:
+        """(B, C, H, W) to (B, C', H / stride, W / stride)."""
+        inner = self.act(self.bn1(self.conv_dw(features)))
+        result: torch.Tensor = self.bn2(self.conv_pw(inner))
+        return result + features if self.residual else result
+
+
+class _InvertedResidual(nn.Module):
+    """Wide within, narrow at both ends (Sandler et al. 2018, section 3.3)."""
 
     def __init__(
         self, before: int, after: int, kernel: int, stride: int, dilation: int, expansion: int
@@ -104,51 +128,35 @@ class _Block(nn.Module):
         super().__init__()
         wide = before * expansion
         self.residual = stride == 1 and before == after
-        names = iter(("bn1", "bn2", "bn3"))
-        if expansion > 1:
-            self.conv_pw = nn.Conv2d(before, wide, 1, bias=False)
-            self.add_module(next(names), _norm(wide))
-        self.conv_dw = _same(wide, wide, kernel, stride=stride, dilation=dilation, groups=wide)
-        self.add_module(next(names), _norm(wide))
-        self.project = "conv_pwl" if expansion > 1 else "conv_pw"
-        self.add_module(self.project, nn.Conv2d(wide, after, 1, bias=False))
-        self.add_module(next(names), _norm(after))
+        self.conv_pw = nn.Conv2d(before, wide, 1, bias=False)
+        self.bn1 = _norm(wide)
+        self.conv_dw = _same(wide, wide, kernel, stride, dilation, groups=wide)
+        self.bn2 = _norm(wide)
+        self.conv_pwl = nn.Conv2d(wide, after, 1, bias=False)
+        self.bn3 = _norm(after)
         self.act = nn.ReLU6(inplace=True)
-        self.expands = expansion > 1
 
     def forward(
         self, features: Float[torch.Tensor, "batch channels H W"]
     ) -> Float[torch.Tensor, "batch out_channels h w"]:
         """(B, C, H, W) to (B, C', H / stride, W / stride)."""
-        inner = features
-        if self.expands:
-            inner = self.act(self.bn1(self.conv_pw(inner)))
-            inner = self.act(self.bn2(self.conv_dw(inner)))
-            inner = self.bn3(self.conv_pwl(inner))
-        else:
-            inner = self.act(self.bn1(self.conv_dw(inner)))
-            inner = self.bn2(self.conv_pw(inner))
-        return inner + features if self.residual else inner
+        inner = self.act(self.bn1(self.conv_pw(features)))
+        inner = self.act(self.bn2(self.conv_dw(inner)))
+        result: torch.Tensor = self.bn3(self.conv_pwl(inner))
+        return result + features if self.residual else result
 
 
 def _same(
-    before: int, after: int, kernel: int, *, stride: int, dilation: int = 1, groups: int = 1
+    before: int, after: int, kernel: int, stride: int, dilation: int = 1, groups: int = 1
 ) -> nn.Conv2d:
     """TensorFlow's "same" convolution; with stride 1 the padding is alike on both sides."""
     if stride > 1:
-        kind, padding = FixedPadConv2d, 0
-    else:
-        kind = DepthwiseConv2d if groups > 1 else nn.Conv2d
-        padding = dilation * (kernel - 1) // 2
-    return kind(
-        before,
-        after,
-        kernel,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        bias=False,
+        return FixedPadConv2d(
+            before, after, kernel, stride, dilation=dilation, groups=groups, bias=False
+        )
+    padding = dilation * (kernel - 1) // 2
+    return DepthwiseConv2d(
+        before, after, kernel, padding=padding, dilation=dilation, groups=groups, bias=False
     )
 
 

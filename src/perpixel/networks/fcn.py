@@ -11,6 +11,7 @@ from torch import nn
 from perpixel.networks.backbone import Backbone
 from perpixel.networks.convolution import DepthwiseConv2d
 from perpixel.networks.image_mean import MeanConv2d
+from perpixel.networks.initial import draw_normal
 from perpixel.networks.network import Network
 
 DROPOUT = 0.1
@@ -99,7 +100,7 @@ class FCN(Network):
 
 def _scores(channels: int, classes: int, *, zero: bool) -> nn.Conv2d:
     conv = nn.Conv2d(channels, classes, 1)
-    nn.init.zeros_(conv.weight) if zero else nn.init.normal_(conv.weight, std=0.01)
+    nn.init.zeros_(conv.weight) if zero else draw_normal(conv.weight, 0.01)
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
     return conv
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 import torch
@@ -11,6 +9,7 @@ import torch
 from delivery.server.conftest import Serving, mask_in, picture, png
 from perpixel.delivery.server import large
 from perpixel.delivery.server.large import LargeOnes
+from perpixel.inference.large import large_images
 from perpixel.inference.predictor import Model
 from perpixel.inference.tiles.tile_size import Footprint
 from perpixel.labels import LabelSpace
@@ -28,16 +27,11 @@ def ours(labels: LabelSpace) -> Model:
 
 @pytest.fixture
 def room(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many pixels the network can be shown, and how often that was asked."""
+    """How many pixels the network can be shown."""
     found = [600 * 600]
-    monkeypatch.setattr(large, "SMALL", 100)
-
-    def pixels(self: Footprint, model: Model, memory: int) -> int:
-        # On another thread it would take the weights from whoever computes with them.
-        assert threading.current_thread().name == "perpixel_compute"
-        return found[0]
-
-    monkeypatch.setattr(Footprint, "pixels", pixels)
+    # Not so many that nothing has to be counted.
+    monkeypatch.setattr(large_images, "_PLENTY", 1 << 40)
+    monkeypatch.setattr(Footprint, "pixels", lambda self, model, memory: found[0])
     return found
 
 

@@ -16,16 +16,9 @@ from perpixel.inference.tiles.tile_size import Tiling, choose
 from perpixel.inference.tiles.tiled import predict_tiled
 from perpixel.inference.tiles.tiler import Tiler
 
-# Any machine that a network runs on has room for as many; what is smaller need not be asked about.
-SMALL = 1 << 20
-
 
 class LargeOnes:
     """Tells images that need tiles from others, and predicts them.
-
-    Only the thread that computes may ask: what a network needs is found by running it on tensors
-    without content, and whoever ran it at the same time would meet those in the place of its
-    weights.
 
     Args:
         model: what predicts.
@@ -41,8 +34,6 @@ class LargeOnes:
     def takes(self, image: Shaped[np.ndarray, "bands H W"]) -> bool:
         """Whether an image needs tiles."""
         bands, height, width = image.shape
-        if height * width <= SMALL:
-            return False
         return self._large.too_large(Outline((height, width), bands, image.dtype))
 
     def predict(self, image: Shaped[np.ndarray, "bands H W"]) -> Segmentation:

@@ -12,10 +12,14 @@ from perpixel.data.source import Outline, outline
 from perpixel.errors import DataError, ModelError
 from perpixel.inference.large.mask_file import SUFFIX, MaskFormat
 from perpixel.inference.large.prediction import LargePrediction, Progress, predict_large
-from perpixel.inference.memory import memory_bytes
+from perpixel.inference.memory import memory_bytes, own_memory
 from perpixel.inference.predictor import Model
 from perpixel.inference.tiles.geometry import TileGeometry
 from perpixel.inference.tiles.tile_size import Footprint, Tiling
+
+# So many bytes for each pixel are more than any of our networks takes. Where there are as many,
+# nothing has to be counted, which takes a second or two the first time.
+_PLENTY = 4096
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,9 @@ class LargeImages:
             return False
         if isinstance(self.tiling.tile, int):
             return max(found.size) > self.tiling.tile
+        plenty = _PLENTY * math.prod(found.size)
+        if self.model.device.type == "cpu" and plenty < self._memory - own_memory():
+            return False
         geometry = self._geometry
         if geometry is None:
             return False
