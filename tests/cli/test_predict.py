@@ -73,7 +73,7 @@ def test_masks_for_labelling_tools_can_be_scored_and_so_trained_on(
     assert json.loads(scores.read_text())["pixel_accuracy"] == 1.0
 
 
-def test_a_few_images_are_not_worth_a_measurement(
+def test_a_single_image_is_not_worth_a_measurement(
     command: Command,
     model: Path,
     drawn: Path,
@@ -83,9 +83,9 @@ def test_a_few_images_are_not_worth_a_measurement(
     monkeypatch.delenv("PERPIXEL_RUNTIME", raising=False)
     monkeypatch.delenv("PERPIXEL_PRECISION", raising=False)
     monkeypatch.setenv("PERPIXEL_CACHE", str(tmp_path / "cache"))
-    few = "computed by torch fp32 (what is fastest is measured for more than a few images)"
-    shown = command("predict", model, drawn / "val/images", "--out", tmp_path / "a")
-    assert shown.stdout.splitlines()[0] == few
+    image = next((drawn / "val" / "images").iterdir())
+    shown = command("predict", model, image, "--out", tmp_path / "a")
+    assert shown.stdout.splitlines()[0].startswith("computed by torch fp32 (what is fastest has")
     assert not (tmp_path / "cache").exists()
 
 

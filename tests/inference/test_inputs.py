@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from perpixel.errors import DataError, OutputError
-from perpixel.inference.inputs import Input, count_pixels, expand, stems
+from perpixel.inference.inputs import Input, expand, pixels_if_alone, stems
 
 SUFFIXES = (".png", "_overlay.png", ".npy")
 
@@ -112,16 +112,13 @@ def named(*pairs: tuple[str, str]) -> list[str]:
     return [str(stem) for stem in stems(images, SUFFIXES)]
 
 
-def test_pixels_are_counted_by_headers_and_no_further_than_asked(tree):
-    for name, size in {"a.png": (400, 300), "b.jpg": (100, 70), "c.png": (4000, 3000)}.items():
-        Image.new("L", size).save(tree / name)
-    cut = tree / "c.png"
-    cut.write_bytes(cut.read_bytes()[:100])
-    images = expand(["a.png", "b.jpg"], None)
-    assert count_pixels(images, 1_000_000) == 127_000
-    assert count_pixels(images, 100_000) == 120_000
-    # What cannot be read is said by whoever reads it.
-    assert count_pixels(expand(["photos/a.jpg", "photos/notes.txt", "b.jpg"], None), 10**9) == 7_000
+def test_a_lone_image_has_its_pixels_counted_by_its_header(tree):
+    for name in ("a.png", "b.png"):
+        Image.new("L", (4000, 3000)).save(tree / name)
+    assert pixels_if_alone(["b.png"], None) == 12_000_000
+    assert pixels_if_alone(["?.png"], None) is None
+    for broken in ("photos/a.jpg", "photos/notes.txt", "missing.png", "*.none"):
+        assert pixels_if_alone([broken], None) is None
 
 
 def test_results_are_named_after_the_image_below_its_folder():

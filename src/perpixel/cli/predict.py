@@ -106,10 +106,9 @@ def predict(
     from perpixel.cli.tables import area_table
     from perpixel.cli.terminal import draw
     from perpixel.inference.folder import predict_folder
-    from perpixel.inference.inputs import count_pixels, expand
+    from perpixel.inference.inputs import pixels_if_alone
     from perpixel.inference.predictor import load
     from perpixel.inference.results import Results
-    from perpixel.inference.runtimes.selection import FEW_PIXELS
 
     if ray is not None:
         from perpixel.cli.predict_on_ray import predict_on_ray
@@ -149,7 +148,7 @@ def predict(
         mask_format, "jpg" if pictures else None, probabilities, areas, min_confidence
     )
     tiling = tiling_of(tile, memory, halo)
-    pixels = count_pixels(expand(paths, Path(out)), FEW_PIXELS)
+    pixels = pixels_if_alone(paths, Path(out))
     loaded = load(model, runtime=runtime, precision=precision, pixels=pixels)
     OUT.print(f"computed by {loaded.choice}", soft_wrap=True)
     with predicting() as (progress, watch):

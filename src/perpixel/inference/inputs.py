@@ -49,20 +49,16 @@ def expand(inputs: Sequence[str | Path], out: Path | None) -> list[Input]:
     return list(found.values())
 
 
-def count_pixels(images: Sequence[Input], most: int) -> int:
-    """How many pixels images have, by their headers; counted until they are more than `most`. A
-    file that cannot be read has none.
+def pixels_if_alone(inputs: Sequence[str | Path], out: Path | None) -> int | None:
+    """How many pixels the one image has that inputs stand for, by its header; None if they stand
+    for several. What is wrong with them is for whoever predicts them to say.
     """
-    pixels = 0
-    for image in images:
-        try:
-            height, width = outline(image.path).size
-        except DataError:
-            continue
-        pixels += height * width
-        if pixels > most:
-            break
-    return pixels
+    try:
+        images = expand(inputs, out)
+        height, width = outline(images[0].path).size
+    except (DataError, OutputError):
+        return None
+    return height * width if len(images) == 1 else None
 
 
 def stems(images: Sequence[Input], suffixes: Sequence[str]) -> list[Path]:

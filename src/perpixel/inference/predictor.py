@@ -221,8 +221,9 @@ def load(
         device: "cpu", "cuda", "cuda:1" …, or "auto" (also None): a GPU where there is one.
         runtime: "torch", "onnxruntime", "openvino", or "auto".
         precision: "fp32", "bf16", on a GPU "fp16", of exports "int8", or "auto".
-        pixels: how many are to be predicted in all, where that is known. Up to 16 million, "auto"
-            on a CPU is torch in fp32: finding something faster would take longer.
+        pixels: how many are to be predicted in all, where that is known. For up to 16 million
+            "auto" measures nothing on a CPU, which would take longer than they do: if it has not
+            measured this network before, it is torch in fp32.
 
     Raises:
         ModelError: the file is missing, damaged, or not one of ours; or the hub's cannot be had.

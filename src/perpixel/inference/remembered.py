@@ -36,15 +36,12 @@ def remembered(about: Mapping[str, str], measure: Callable[[], Seconds]) -> Seco
     Args:
         about: what the result depends on: processor, versions, the network …
     """
-    folder = cache_folder()
-    if folder is None:
-        return measure()
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-    path = folder / "measured" / f"{digest[:24]}.json"
-    known = _read(path, about)
+    known = recalled(about)
     if known is not None:
         return known
-    seconds = measure()
+    seconds, path = measure(), _place(about)
+    if path is None:
+        return seconds
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = {"about": dict(about), "seconds": seconds}
@@ -52,6 +49,20 @@ def remembered(about: Mapping[str, str], measure: Callable[[], Seconds]) -> Seco
     except (OSError, OutputError):
         pass
     return seconds
+
+
+def recalled(about: Mapping[str, str]) -> Seconds | None:
+    """What was measured before under the same circumstances; None where nothing was."""
+    path = _place(about)
+    return None if path is None else _read(path, about)
+
+
+def _place(about: Mapping[str, str]) -> Path | None:
+    folder = cache_folder()
+    if folder is None:
+        return None
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+    return folder / "measured" / f"{digest[:24]}.json"
 
 
 def _read(path: Path, about: Mapping[str, str]) -> Seconds | None:

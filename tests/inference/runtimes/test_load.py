@@ -63,12 +63,19 @@ def test_torch_in_fp32_is_the_module_itself(model_file, cache):
     assert not cache.exists()
 
 
-def test_a_few_pixels_are_computed_as_trained_and_nothing_is_measured(model_file, cache, exact):
-    model = load(model_file, "cpu", pixels=selection.FEW_PIXELS)
-    assert str(model.choice).startswith("torch fp32 (what is fastest is measured for more than")
-    assert agreement(model, exact) == 1
+def test_for_a_few_pixels_nothing_is_measured_and_what_was_is_used(
+    model_file, cache, exact, monkeypatch
+):
+    monkeypatch.setattr(selection, "find_spec", lambda name: None)
+    monkeypatch.setattr(selection, "has_bf16", lambda: True)
+    few = load(model_file, "cpu", pixels=selection.FEW_PIXELS)
+    assert str(few.choice).startswith("torch fp32 (what is fastest has not been measured")
+    assert agreement(few, exact) == 1
     assert not cache.exists()
-    assert load(model_file, "cpu", pixels=selection.FEW_PIXELS + 1).choice.reason.startswith("the")
+    more = load(model_file, "cpu", pixels=selection.FEW_PIXELS + 1)
+    assert more.choice.reason.startswith("the fastest measured")
+    again = load(model_file, "cpu", pixels=1)
+    assert again.choice == more.choice
     asked = load(model_file, "cpu", "torch", "bf16", pixels=1)
     assert str(asked.choice) == "torch bf16 (asked for)"
 

@@ -14,6 +14,7 @@ import torch
 
 from perpixel.checkpoint import Checkpoint
 from perpixel.errors import ConfigError, ModelError
+from perpixel.inference.remembered import recalled
 from perpixel.inference.runtimes import packages
 from perpixel.inference.runtimes.card import ExportCard
 from perpixel.inference.runtimes.choice import AutoRuntime, Candidate
@@ -100,7 +101,7 @@ def for_checkpoint(
         runtime, precision: names, or "auto": then the environment is asked, and what it leaves
             open is measured.
         pixels: how many are to be predicted, where that is known: for `FEW_PIXELS` on a CPU
-            "auto" is the network as it was trained.
+            "auto" measures nothing; unless that was done before, it is the network as trained.
 
     Raises:
         ConfigError: the runtime is not installed, is none for this device, or does not offer the
@@ -122,23 +123,17 @@ def for_checkpoint(
             case "onnxruntime":
                 return OnnxRuntime(onnx_graph(network, bands, checksum), network.placement)
 
+    candidates = [
+        Candidate(name, kind, partial(make, name, kind))
+        for name, kind in offers(device, runtime, precision)
+    ]
+    reason = _reason(runtime, precision)
+    about = _about(device, candidates, checkpoint.network.model_dump_json())
     few = pixels is not None and pixels <= FEW_PIXELS and device.type == "cpu"
-    if few and (runtime, precision) == (AUTO, AUTO):
+    if few and (runtime, precision) == (AUTO, AUTO) and recalled(about) is None:
         candidates = [Candidate("torch", "fp32", lambda: TorchRuntime(network, device))]
-        reason = "what is fastest is measured for more than a few images"
-    else:
-        candidates = [
-            Candidate(name, kind, partial(make, name, kind))
-            for name, kind in offers(device, runtime, precision)
-        ]
-        reason = _reason(runtime, precision)
-    return AutoRuntime(
-        candidates,
-        reason=reason,
-        about=_about(device, candidates, checkpoint.network.model_dump_json()),
-        bands=bands,
-        device=device,
-    )
+        reason = "what is fastest has not been measured, and one image is too little for that"
+    return AutoRuntime(candidates, reason=reason, about=about, bands=bands, device=device)
 
 
 def for_export(
