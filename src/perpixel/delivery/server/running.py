@@ -19,6 +19,7 @@ from perpixel.delivery.server.settings import Settings
 from perpixel.distribution.model_file import model_file
 from perpixel.errors import ConfigError
 from perpixel.inference.predictor import Model, load
+from perpixel.machine import give_memory_back
 
 # Pixels of the image that is predicted before the first request, either way.
 _WARM = 64
@@ -61,6 +62,8 @@ def serve(
     server = uvicorn.Server(configuration(app, settings, host, port))
     listening = _listening(host, port)
     shown = f"[{host}]" if ":" in host else host
+    # Images of all sizes come and go: what one needed is not kept for the next.
+    give_memory_back()
     with listening, _stopping_is_no_error(server):
         ready(model, f"http://{shown}:{listening.getsockname()[1]}")
         server.run([listening])
