@@ -69,6 +69,8 @@ FACTORS: dict[str, Settings] = {
     "averaging 0.9995": {"ema": 0.9995},
     "learning rate 5e-4": {"learning_rate": 5e-4},
     "learning rate 2e-3": {"learning_rate": 2e-3},
+    "the encoder at half the rate": {"backbone_rate": 0.5},
+    "the encoder at a quarter of the rate": {"backbone_rate": 0.25},
     "batch 4": {"batch_size": 4},
     "batch 16": {"batch_size": 16},
     "weight decay 0.05": {"weight_decay": 0.05},

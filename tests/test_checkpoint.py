@@ -74,6 +74,25 @@ def test_what_is_written_is_read_back(model: Checkpoint, path: Path) -> None:
         assert torch.equal(found.restore()(images).scores, network(images).scores)
 
 
+@pytest.mark.parametrize("backbone", ["test_resnet", "resnetblur18"])
+def test_a_restored_network_computes_the_same(backbone: str, tmp_path: Path) -> None:
+    # A blur's kernel is in no file: it is computed when the network is built.
+    config = FCNConfig(name="fcn32s", backbone=backbone, classes=2, head_channels=8)
+    network = build(config).eval()
+    weights, labels = network.state_dict(), LabelSpace.of(["a", "b"])
+    path = tmp_path / "model.safetensors"
+    write_checkpoint(path, Checkpoint(config, labels, Preprocessing(), weights))
+    stored = read_checkpoint(path)
+    restored, images = stored.restore(), torch.randn(1, 3, 50, 70)
+    assert torch.equal(restored(images).scores, network(images).scores)
+    assert all(weight.requires_grad for weight in restored.parameters())
+    # Training it changes no weight of the checkpoint.
+    with torch.no_grad():
+        for weight in restored.parameters():
+            weight.zero_()
+    assert torch.equal(stored.restore()(images).scores, network(images).scores)
+
+
 def test_any_safetensors_reader_can_read_it(model: Checkpoint, path: Path) -> None:
     tensors = safetensors.torch.load_file(path)
     assert tensors.keys() == model.weights.keys()

@@ -65,6 +65,8 @@ class Checkpoint:
         # Without memory first: drawing random weights, only to replace them, took longer than this.
         with torch.device("meta"):
             network = build(self.network)
+        if _computes_tensors(network):
+            network = build(self.network)
         network.load_state_dict(
             {name: tensor.clone() for name, tensor in self.weights.items()}, assign=True
         )
@@ -218,6 +220,17 @@ def _metadata(path: Path, content: bytes) -> dict[str, str]:
             raise _damaged(path, "its header is damaged")
         raise _refuse(path, "no perpixel model")
     return metadata
+
+
+def _computes_tensors(network: Network) -> bool:
+    """Whether a network has tensors that are no weights, and so in no file, such as the kernel of
+    a blur: they are computed when it is built."""
+    stored = set(map(id, network.state_dict(keep_vars=True).values()))
+    return any(
+        isinstance(value, torch.Tensor) and id(value) not in stored
+        for module in network.modules()
+        for value in (*vars(module).values(), *module.buffers(recurse=False))
+    )
 
 
 def _check_fit(path: Path, checkpoint: Checkpoint) -> None:
