@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import perpixel
 from cli.conftest import Command
 from perpixel.delivery.scenes import CLASSES
+from perpixel.labels import LabelSpace
 
 KEYS = {
     "mean_iou",
@@ -61,6 +63,25 @@ def test_another_split_and_test_time_augmentation_change_the_scores(
         assert shown.exit_code == 0, shown.output
         scores.append(json.loads(file.read_text(encoding="utf-8"))["mean_iou"])
     assert len(set(scores)) == 3
+
+
+def test_data_whose_classes_have_other_names_are_scored_and_it_is_said(
+    command: Command, model: Path, drawn: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(drawn, tmp_path / "other"))
+    file = other / "classes.yaml"
+    labels = LabelSpace.read(file)
+    names = ("something else", *labels.names[1:])
+    file.write_text(labels.model_copy(update={"names": names}).as_yaml(), encoding="utf-8")
+    shown = command("evaluate", model, other)
+    assert shown.exit_code == 0, shown.output
+    assert f"model's: {labels.names[0]} / something else" in shown.stdout
+    names = labels.names[::-1]
+    file.write_text(labels.model_copy(update={"names": names}).as_yaml(), encoding="utf-8")
+    refused = command("evaluate", model, other)
+    assert refused.exit_code == 2
+    assert "another order" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
 
 
 def test_another_precision_can_be_scored(

@@ -7,11 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from perpixel.data.dataset import Pair
+from perpixel.data.dataset import Dataset, Pair
 from perpixel.errors import DataError, ModelError
-from perpixel.inference.evaluation import count, evaluate
+from perpixel.inference.evaluation import compare_classes, count, evaluate
 from perpixel.inference.predictor import Model
 from perpixel.inference.runtimes import TorchRuntime
+from perpixel.labels import LabelSpace
 from perpixel.metrics import Confusion
 
 SIZES = [(20, 31), (20, 31), (20, 31), (17, 9), (20, 31), (40, 1)]
@@ -50,6 +51,19 @@ def test_batching_equal_sizes_changes_no_count(model, pairs, batch_size):
 
 def test_the_order_of_the_pairs_does_not_matter(model, pairs):
     assert count(model, pairs).counts.tolist() == count(model, pairs[::-1]).counts.tolist()
+
+
+def test_classes_of_other_names_are_said_and_another_order_is_refused(tmp_path):
+    def named(*names):
+        return Dataset(tmp_path, LabelSpace.of(names), {})
+
+    ours = LabelSpace.of(["road", "sky", "tree"])
+    assert compare_classes(ours, named("road", "sky", "tree")) is None
+    said = compare_classes(ours, named("road", "heaven", "tree", "car"))
+    assert said is not None
+    assert "other names than the model's: sky / heaven, nothing / car" in said
+    with pytest.raises(DataError, match=r"another order \(sky, road, tree\); expected road, sky"):
+        compare_classes(ours, named("sky", "road", "tree"))
 
 
 def test_parts_of_a_data_set_add_up_to_the_whole(model, pairs):

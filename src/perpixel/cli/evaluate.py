@@ -56,7 +56,8 @@ def evaluate(
     tiling = tiling_of(tile, memory, halo)
     loaded = load(model, runtime=runtime, precision=precision)
     dataset = open_dataset(data, layout, division.Folds.of(folds, fold))
-    for line in (f"layout {dataset.layout}", *dataset.notes):
+    differing = evaluation.compare_classes(loaded.labels, dataset)
+    for line in (f"layout {dataset.layout}", *dataset.notes, *filter(None, [differing])):
         OUT.print(line, soft_wrap=True)
     pairs = dataset.split(split)
     if (runtime, precision) != ("torch", "fp32"):

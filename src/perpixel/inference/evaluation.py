@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Integer
 
-from perpixel.data.dataset import Pair
+from perpixel.data.dataset import Dataset, Pair, listed
 from perpixel.data.sample import Sample, evaluation_samples
 from perpixel.errors import DataError
 from perpixel.inference.counting import confusion_counts
@@ -16,6 +17,7 @@ from perpixel.inference.large.evaluation import divided, large_counts
 from perpixel.inference.predictor import Model
 from perpixel.inference.test_time import averaged_argmax, check_scales
 from perpixel.inference.tiles.tile_size import Tiling
+from perpixel.labels import LabelSpace
 from perpixel.metrics import Confusion, Scores
 
 Mask = Integer[np.ndarray, "*shape"]
@@ -60,6 +62,34 @@ def evaluate(
         tiling=tiling,
         progress=progress,
     ).scores()
+
+
+def compare_classes(labels: LabelSpace, dataset: Dataset) -> str | None:
+    """How the classes of a model and of the data that it is to be scored on differ, in words for
+    the reader of the scores; None where they have the same names. Masks hold indices, and nothing
+    in a score shows that they mean something else.
+
+    Args:
+        labels: the model's.
+        dataset: what it is to be scored on.
+
+    Raises:
+        DataError: the names are the same, in another order.
+    """
+    ours, theirs = labels.names, dataset.labels.names
+    if ours == theirs:
+        return None
+    if sorted(ours) == sorted(theirs):
+        raise DataError(
+            dataset.root,
+            found=f"the model's classes in another order ({', '.join(theirs)})",
+            expected=", ".join(ours),
+            mend="Order the classes in classes.yaml as the model does, and the masks' values with "
+            "them",
+        )
+    pairs = itertools.zip_longest(ours, theirs, fillvalue="nothing")
+    differing = [f"{own} / {other}" for own, other in pairs if own != other]
+    return f"classes have other names than the model's: {listed(differing)}"
 
 
 def count(
