@@ -69,13 +69,17 @@ def test_for_a_few_pixels_nothing_is_measured_and_what_was_is_used(
     monkeypatch.setattr(selection, "find_spec", lambda name: None)
     monkeypatch.setattr(selection, "has_bf16", lambda: True)
     few = load(model_file, "cpu", pixels=selection.FEW_PIXELS)
-    assert str(few.choice).startswith("torch fp32 (what is fastest has not been measured")
+    assert str(few.choice).startswith("torch fp32 (nothing faster has been prepared")
     assert agreement(few, exact) == 1
     assert not cache.exists()
     more = load(model_file, "cpu", pixels=selection.FEW_PIXELS + 1)
     assert more.choice.reason.startswith("the fastest measured")
     again = load(model_file, "cpu", pixels=1)
     assert again.choice == more.choice
+    # With another runtime to choose from, it must have been converted to as well.
+    monkeypatch.setattr(selection, "recalled", lambda about: {"openvino bf16": 1.0})
+    monkeypatch.setattr(selection, "find_spec", lambda name: name)
+    assert load(model_file, "cpu", pixels=1).choice == few.choice
     asked = load(model_file, "cpu", "torch", "bf16", pixels=1)
     assert str(asked.choice) == "torch bf16 (asked for)"
 

@@ -56,6 +56,12 @@ def openvino_graph(network: Network, bands: int, checksum: str) -> Any:
     return graph
 
 
+def has_openvino_graph(checksum: str) -> bool:
+    """Whether `openvino_graph` has a conversion of the model file with this checksum at hand."""
+    folder = _folder(checksum, "openvino")
+    return folder is not None and (folder / "graph.xml").is_file()
+
+
 def onnx_graph(network: Network, bands: int, checksum: str) -> bytes:
     """The network as the content of an ONNX file; otherwise as `openvino_graph`."""
     packages.onnxruntime()

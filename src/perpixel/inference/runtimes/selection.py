@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -18,7 +18,11 @@ from perpixel.inference.remembered import recalled
 from perpixel.inference.runtimes import packages
 from perpixel.inference.runtimes.card import ExportCard
 from perpixel.inference.runtimes.choice import AutoRuntime, Candidate
-from perpixel.inference.runtimes.converted import onnx_graph, openvino_graph
+from perpixel.inference.runtimes.converted import (
+    has_openvino_graph,
+    onnx_graph,
+    openvino_graph,
+)
 from perpixel.inference.runtimes.device import pick_device
 from perpixel.inference.runtimes.exported import ONNX, OPENVINO, TORCH, read_export
 from perpixel.inference.runtimes.onnx_runtime import OnnxRuntime
@@ -130,10 +134,16 @@ def for_checkpoint(
     reason = _reason(runtime, precision)
     about = _about(device, candidates, checkpoint.network.model_dump_json())
     few = pixels is not None and pixels <= FEW_PIXELS and device.type == "cpu"
-    if few and (runtime, precision) == (AUTO, AUTO) and recalled(about) is None:
+    if few and (runtime, precision) == (AUTO, AUTO) and not _is_ready(candidates, about, checksum):
         candidates = [Candidate("torch", "fp32", lambda: TorchRuntime(network, device))]
-        reason = "what is fastest has not been measured, and one image is too little for that"
+        reason = "nothing faster has been prepared, which one image is too little for"
     return AutoRuntime(candidates, reason=reason, about=about, bands=bands, device=device)
+
+
+def _is_ready(candidates: Sequence[Candidate], about: Mapping[str, str], checksum: str) -> bool:
+    """Whether the fastest is known, and what it may be computed with was made before."""
+    converts = any(candidate.runtime == "openvino" for candidate in candidates)
+    return recalled(about) is not None and (not converts or has_openvino_graph(checksum))
 
 
 def for_export(
