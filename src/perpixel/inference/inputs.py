@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -53,12 +54,19 @@ def pixels_if_alone(inputs: Sequence[str | Path], out: Path | None) -> int | Non
     """How many pixels the one image has that inputs stand for, by its header; None if they stand
     for several. What is wrong with them is for whoever predicts them to say.
     """
+    alone: Path | None = None
     try:
-        images = expand(inputs, out)
-        height, width = outline(images[0].path).size
+        # Not `expand`: of a large folder two images are enough to know.
+        for match in itertools.chain.from_iterable(_matches(str(one), out) for one in inputs):
+            alone = alone or match.path
+            if match.path.resolve() != alone.resolve():
+                return None
+        if alone is None:
+            return None
+        height, width = outline(alone).size
     except (DataError, OutputError):
         return None
-    return height * width if len(images) == 1 else None
+    return height * width
 
 
 def stems(images: Sequence[Input], suffixes: Sequence[str]) -> list[Path]:

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
 from perpixel.networks.atrous import PooledBatchNorm2d
 from perpixel.networks.convolution import DepthwiseConv2d, FixedPadConv2d
 from perpixel.networks.network import Network
+from perpixel.networks.skeleton import skeleton
 
 DROPOUTS = (nn.Dropout, nn.Dropout2d)
 PROBE = (64, 96)  # pixels of the image that shows which layer feeds which
@@ -153,21 +153,14 @@ def _fed_by_a_convolution(network: Network) -> Mapping[str, str]:
 
         return hook
 
-    hooks = []
-    norms = _batch_norms()
-    for name, module in network.named_modules():
+    norms, empty = _batch_norms(), skeleton(network)
+    for name, module in empty.named_modules():
         is_norm = type(module) in norms and getattr(module, "running_var", None) is not None
         if is_norm or type(module) in (nn.Conv2d, nn.ConvTranspose2d):
-            hooks.append(module.register_forward_hook(note(name)))
-    state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    ghosts = {name: tensor.to("meta") for name, tensor in state.items()}
+            module.register_forward_hook(note(name))
     images = torch.empty(1, _bands(network), *PROBE, device="meta", dtype=torch.float32)
-    try:
-        with torch.no_grad(), Reads():
-            scores = functional_call(network, ghosts, (images,)).scores
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with torch.no_grad(), Reads():
+        scores = empty(images).scores
     owners = Counter(id(getattr(module, "weight", None)) for module in network.modules())
     found = {}
     for result, norm in pairs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from dataclasses import dataclass
@@ -177,22 +178,18 @@ def _optimizer(network: Network, config: TrainConfig) -> torch.optim.Optimizer:
     """AdamW or SGD; biases and batch norms are not decayed. `rate`: times the learning rate."""
     encoder = set(network.encoder_names(())) if config.backbone_rate != 1 else set()
     groups = []
-    for is_encoder in (False, True):
-        rate = config.backbone_rate if is_encoder else 1.0
-        for is_matrix in (True, False):
-            chosen = [
-                weight
-                for name, weight in network.named_parameters()
-                if (name in encoder) is is_encoder and (weight.ndim > 1) is is_matrix
-            ]
-            groups.append(
-                {
-                    "params": chosen,
-                    "weight_decay": config.decay if is_matrix else 0.0,
-                    "rate": rate if is_matrix else rate * config.bias_rate,
-                }
-            )
-    groups = [group for group in groups if group["params"]]
+    for is_encoder, is_matrix in itertools.product((False, True), (True, False)):
+        weights = [
+            weight
+            for name, weight in network.named_parameters()
+            if (name in encoder) is is_encoder and (weight.ndim > 1) is is_matrix
+        ]
+        decay = config.decay if is_matrix else 0.0
+        rate = (config.backbone_rate if is_encoder else 1.0) * (
+            1.0 if is_matrix else config.bias_rate
+        )
+        if weights:
+            groups.append({"params": weights, "weight_decay": decay, "rate": rate})
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.peak_learning_rate)
     return torch.optim.SGD(groups, lr=config.peak_learning_rate, momentum=config.momentum)

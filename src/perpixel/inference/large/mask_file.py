@@ -59,7 +59,6 @@ def write_mask_file(
         OutputError: it cannot be written; nothing is left.
         ConfigError: it is a GeoTIFF, and rasterio is not installed.
     """
-    # The process is not named in it: after a SIGKILL the next run overwrites what was left.
     report = progress or (lambda done, total: None)
     # The process is not named in it: after a SIGKILL the next run overwrites what was left.
     with whole(path, path.with_name(f".{path.name}.part")) as beside:
