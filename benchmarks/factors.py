@@ -3,9 +3,10 @@
     python benchmarks/factors.py --data CAMVID [--minutes 15] [--runs runs/factors] [NAME …]
 
 The baseline has three seeds, whose spread says what a difference means; each candidate one, or more
-with --seeds. Keeps benchmarks/results/factors.json and prints the table. It can be stopped at any
-moment: called again, it goes on with the run and does what is missing. Without --data it only
-prints. Results of another --minutes are not mixed with those that are kept.
+with --seeds. Keeps benchmarks/results/factors.json and writes the table of docs/factors.md. It can
+be stopped at any moment: called again, it goes on with the run and does what is missing. Without
+--data it only writes the table. Results of another --minutes are not mixed with those that are
+kept.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from typing import Any
 
 import yaml
 from one_run import finished, go
-from rich.console import Console
-from rich.table import Table
+from page_table import markdown, with_table
 
 from perpixel.whole_file import write_whole
 
 KEPT = Path(__file__).with_name("results") / "factors.json"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "factors.md"
+COLUMNS = ("factor", "mean IoU, each seed", "mean", "difference", "found")
 SEEDS = (0, 1, 2)
 CROP = [352, 480]
 Settings = dict[str, Any]
@@ -39,44 +41,14 @@ BASELINE: Settings = {
 }
 # What each changes; settings within `augmentation` are taken over one by one.
 FACTORS: dict[str, Settings] = {
-    "head: sums of scores": {"head": "scores", "head_channels": None},
-    "head: 64 channels": {"head_channels": 64},
-    "head: 128 channels": {"head_channels": 128},
-    "head: global context": {"global_context": True},
-    "stride 8": {"network": "fcn8s"},
-    "stride 16": {"network": "fcn16s"},
-    "scale 0.5 … 2": {"augmentation": {"scale": [0.5, 2.0]}},
-    "scale 0.75 … 1.5": {"augmentation": {"scale": [0.75, 1.5]}},
-    "scale 1 … 1": {"augmentation": {"scale": [1.0, 1.0]}},
-    "crop 256×320, batch 16": {"augmentation": {"crop": [256, 320]}, "batch_size": 16},
-    "crop 256×320": {"augmentation": {"crop": [256, 320]}},
-    "colours half as varied": {
-        "augmentation": {"brightness": 0.125, "contrast": 0.125, "saturation": 0.125, "hue": 0.01}
-    },
-    "rotation to 5°": {"augmentation": {"rotation": 5.0}},
-    "a quarter around rare classes": {"balance": 0.25},
-    "half around rare classes": {"balance": 0.5},
     "classes weigh the same": {"class_weights": "none"},
-    "weights by effective number": {"class_weights": "effective-number"},
+    "stride 8": {"network": "fcn8s"},
+    "scale 0.5 … 2": {"augmentation": {"scale": [0.5, 2.0]}},
+    "a quarter around rare classes": {"balance": 0.25},
     "hardest half of the pixels": {"hard_pixels": 0.5},
-    "hardest quarter of the pixels": {"hard_pixels": 0.25},
     "Dice 0.5": {"dice": 0.5},
-    "Dice 1": {"dice": 1.0},
     "label smoothing 0.05": {"label_smoothing": 0.05},
-    "label smoothing 0.1": {"label_smoothing": 0.1},
-    "no averaging": {"ema": 0.0},
-    "averaging 0.99": {"ema": 0.99},
-    "averaging 0.9995": {"ema": 0.9995},
-    "learning rate 5e-4": {"learning_rate": 5e-4},
-    "learning rate 2e-3": {"learning_rate": 2e-3},
     "the encoder at half the rate": {"backbone_rate": 0.5},
-    "the encoder at a quarter of the rate": {"backbone_rate": 0.25},
-    "batch 4": {"batch_size": 4},
-    "batch 16": {"batch_size": 16},
-    "weight decay 0.05": {"weight_decay": 0.05},
-    "poly schedule": {"schedule": "poly"},
-    "warm-up 0.3": {"warmup": 0.3},
-    "SGD": {"optimizer": "sgd"},
 }
 
 
@@ -107,29 +79,40 @@ def one(runs: Path, name: str, change: Settings, data: Path, minutes: float, see
     return found
 
 
-def shown(kept: Settings) -> Table:
-    """Each factor's mean IoU, and its difference from the baseline's mean and in its spread."""
-    table = Table("factor", title="mean IoU on the validation split", title_justify="left")
-    for column in ("seeds", "mean IoU", "difference", "in deviations of the baseline"):
-        table.add_column(column, justify="right")
-    base = [run["validation"]["mean_iou"] for run in kept.get("baseline", {}).values()]
+def table(kept: Settings) -> str:
+    """Each factor's mean IoU, and whether it is further from the baseline than its seeds are from
+    each other, in Markdown."""
+    base = _scores(kept, "baseline")
     middle = statistics.mean(base) if base else None
-    spread = statistics.stdev(base) if len(base) > 1 else None
+    spread = max(base) - min(base) if len(base) > 1 else None
+    rows = []
     for name in ("baseline", *FACTORS):
-        scores = [run["validation"]["mean_iou"] for run in kept.get(name, {}).values()]
+        scores = _scores(kept, name)
         if not scores:
+            rows.append([name, *["–"] * 3, "not measured yet"])
             continue
         score = statistics.mean(scores)
-        apart = None if middle is None else score - middle
-        units = apart / spread if apart is not None and spread else None
-        table.add_row(
-            name,
-            str(len(scores)),
-            f"{score:.4f}",
-            "–" if apart is None else f"{apart:+.4f}",
-            "–" if units is None else f"{units:+.1f}",
+        apart = None if middle is None or name == "baseline" else score - middle
+        rows.append(
+            [
+                name,
+                ", ".join(f"{score:.4f}" for score in scores),
+                f"{score:.4f}",
+                "–" if apart is None else f"{apart:+.4f}",
+                _verdict(apart, spread),
+            ]
         )
-    return table
+    return markdown(COLUMNS, rows)
+
+
+def _scores(kept: Settings, name: str) -> list[float]:
+    return [run["validation"]["mean_iou"] for _, run in sorted(kept.get(name, {}).items())]
+
+
+def _verdict(apart: float | None, spread: float | None) -> str:
+    if apart is None or spread is None:
+        return "–"
+    return "none" if abs(apart) <= spread else "better" if apart > 0 else "worse"
 
 
 def main() -> None:
@@ -161,7 +144,9 @@ def main() -> None:
         KEPT.parent.mkdir(exist_ok=True)
         write_whole(KEPT, (json.dumps(kept, indent=1, ensure_ascii=False) + "\n").encode())
         print(f"{name}, seed {seed}: {found['validation']['mean_iou']:.4f}", flush=True)
-    Console(width=120).print(shown(kept["runs"]))
+    text = PAGE.read_text(encoding="utf-8")
+    write_whole(PAGE, with_table(text, "benchmarks/factors.py", table(kept["runs"])).encode())
+    print(table(kept["runs"]))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from one_run import finished, go
+from page_table import with_table
 
 from perpixel.whole_file import write_whole
 
@@ -32,7 +33,6 @@ NAMES = (
     *("vgg16-fcn32s", "vgg16-fcn16s", "vgg16-fcn8s"),
     *("deeplabv3plus", "unet", "street", "gpu"),
 )
-BEGIN, END = "<!-- table: benchmarks/recipes.py -->", "<!-- end -->"
 COLUMNS = (
     *("recipe", "network", "parameters", "minutes", "mean IoU, each seed", "mean", "machine"),
 )
@@ -96,9 +96,7 @@ def table(kept: Kept) -> str:
 
 def page(text: str, kept: Kept) -> str:
     """The page with the table in its place."""
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    return f"{before}{BEGIN}\n{table(kept)}\n{END}{after}"
+    return with_table(text, "benchmarks/recipes.py", table(kept))
 
 
 def save(kept: Kept) -> None:

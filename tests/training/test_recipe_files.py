@@ -38,6 +38,7 @@ def benchmark(name: str) -> ModuleType:
 
 
 recipes, factors = benchmark("recipes"), benchmark("factors")
+class_weights, with_table = benchmark("class_weights"), benchmark("page_table").with_table
 
 
 def config(path: Path, **more: object) -> TrainConfig:
@@ -131,19 +132,43 @@ def test_factors_have_folders_of_their_own() -> None:
     )
 
 
-def test_a_difference_is_told_in_the_baselines_spread() -> None:
+def test_a_difference_within_the_baselines_spread_is_called_none() -> None:
     def run(score: float) -> dict[str, object]:
         return {"validation": {"mean_iou": score}}
 
     kept = {
         "baseline": {"0": run(0.70), "1": run(0.71), "2": run(0.72)},
-        "Dice 1": {"0": run(0.74)},
+        "Dice 0.5": {"0": run(0.74)},
+        "stride 8": {"0": run(0.69)},
+        "label smoothing 0.05": {"0": run(0.67), "1": run(0.69)},
     }
-    table = factors.shown(kept)
-    columns = [list(column.cells) for column in table.columns]
-    assert columns[0] == ["baseline", "Dice 1"]
-    assert columns[3] == ["+0.0000", "+0.0300"]
-    assert columns[4] == ["+0.0", "+3.0"]
+    table = factors.table(kept)
+    assert "| baseline | 0.7000, 0.7100, 0.7200 | 0.7100 | – | – |" in table
+    assert "| Dice 0.5 | 0.7400 | 0.7400 | +0.0300 | better |" in table
+    assert "| stride 8 | 0.6900 | 0.6900 | -0.0200 | none |" in table
+    assert "| label smoothing 0.05 | 0.6700, 0.6900 | 0.6800 | -0.0300 | worse |" in table
+    assert table.count("not measured yet") == len(factors.FACTORS) - 3
+
+
+def test_there_are_at_most_eight_factors_and_the_table_is_that_of_the_kept_runs() -> None:
+    assert len(factors.FACTORS) <= 8
+    kept = recipes.json.loads(factors.KEPT.read_text()) if factors.KEPT.is_file() else {"runs": {}}
+    text = factors.PAGE.read_text(encoding="utf-8")
+    table = factors.table(kept["runs"])
+    assert with_table(text, "benchmarks/factors.py", table) == text
+
+
+def test_the_table_of_class_weights_is_that_of_the_kept_scores() -> None:
+    kept = recipes.json.loads(class_weights.KEPT.read_text(encoding="utf-8"))
+    text = class_weights.PAGE.read_text(encoding="utf-8")
+    table = class_weights.table(kept)
+    assert with_table(text, "benchmarks/class_weights.py", table) == text
+
+
+@pytest.mark.parametrize("page", ["", "<!-- table: a -->\n", "<!-- end -->"])
+def test_a_page_without_marks_is_refused(page: str) -> None:
+    with pytest.raises(ValueError, match="table: a"):
+        with_table(page, "a", "| 1 |")
 
 
 def test_commands_of_recipes_are_plain_words() -> None:

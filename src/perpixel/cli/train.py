@@ -195,7 +195,7 @@ def train(
     ] = None,
     class_weights: Annotated[
         Literal["inverse-log", "effective-number", "none"] | None,
-        _option("class_weights", "Whether, and how, rare classes weigh more."),
+        _option("class_weights", "How much more is learned from rare classes' pixels."),
     ] = None,
     normalisation: Annotated[
         Literal["auto", "weights", "data"] | None,

@@ -61,8 +61,10 @@ class TrainConfig(NetworkOptions):
         schedule: "one-cycle" (cosine up and down), "poly" (power 0.9) or "constant".
         warmup: the share of the run in which the one-cycle rate rises.
         loss: a batch's cross-entropy is the "mean" over its labelled pixels, or their "sum".
-        class_weights: "inverse-log", 1 / ln(1.02 + share of the class) (ENet, section 5.2),
-            "effective-number", by how many of a class's pixels tell something new, or "none".
+        class_weights: how much is learned from a class's pixels; how readily the class is called
+            does not depend on it (`Objective`). "inverse-log", 1 / ln(1.02 + share of the class)
+            (ENet, section 5.2), "effective-number", by how many of a class's pixels tell something
+            new, or "none".
         label_smoothing: share of the target spread evenly over all classes.
         hard_pixels: the share of a batch's labelled pixels that the cross-entropy is of: those
             whose own class the network gives least. 1: all.
