@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jaxtyping
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from cli.conftest import Command
 from perpixel.checkpoint import Checkpoint, write_checkpoint
 from perpixel.delivery import agreement
 from perpixel.delivery.canvas import CLASSES
+from perpixel.delivery.export import SCENE, drawn_scenes
 from perpixel.inference.runtimes.exported import read_export
 from perpixel.inference.runtimes.runtime import Runtime
 from perpixel.networks import build, network_config
@@ -32,12 +34,16 @@ def unchecked() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of random weights that says several classes of the drawn scenes."""
+    return written(tmp_path_factory.mktemp("small") / "model.safetensors", Preprocessing())
+
+
+def written(path: Path, preprocessing: Preprocessing) -> Path:
     torch.manual_seed(0)
-    config = network_config({"name": "fcn32s-vgg16", "width": 2, "classes": CLASSES.classes})
+    own = {"classes": CLASSES.classes, "bands": preprocessing.bands}
+    config = network_config({"name": "fcn32s-vgg16", "width": 2, **own})
     network = build(config)
     torch.nn.init.normal_(network.get_submodule("score_fr").weight)
-    path = tmp_path_factory.mktemp("small") / "model.safetensors"
-    write_checkpoint(path, Checkpoint(config, CLASSES, Preprocessing(), network.state_dict()))
+    write_checkpoint(path, Checkpoint(config, CLASSES, preprocessing, network.state_dict()))
     return path
 
 
@@ -77,6 +83,57 @@ def test_torch_programs_are_written_and_scenes_are_drawn(
     assert shown.exit_code == 0, shown.output
     assert "321×481" in shown.output
     assert read_export(out).runtime.name == "torch"
+
+
+@pytest.mark.parametrize("bands", [1, 5])
+@pytest.mark.parametrize(
+    ("target", "name", "options"),
+    [
+        ("onnx", "a.onnx", ("--full",)),
+        ("openvino", "a.xml", ()),
+        ("torch", "a.pt2", ()),
+        ("half", "a.safetensors", ()),
+    ],
+)
+def test_scenes_are_drawn_with_the_model_s_own_bands(
+    command: Command, tmp_path: Path, bands: int,
+    target: str, name: str, options: tuple[str, ...],
+) -> None:  # fmt: skip
+    own = Preprocessing(bands=bands, mean=(0.5,) * bands, std=(0.25,) * bands, conversion="none")
+    model, out = written(tmp_path / "model.safetensors", own), tmp_path / name
+    shown = command("export", model, "--to", target, "--out", out, *options)
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.count("% of pixels equal") == 3
+    assert out.exists()
+
+
+def test_drawn_bands_all_differ() -> None:
+    for _, scene in drawn_scenes(7):
+        assert scene.shape == (7, *SCENE)
+        assert len({band.tobytes() for band in scene}) == 7
+
+
+@pytest.mark.parametrize(
+    ("pixels", "options", "said"),
+    [
+        (np.zeros((3, 20, 30), np.uint16), ("--full",), "pixels of uint16; expected uint8"),
+        (np.zeros((3, 20, 30), np.float32), ("--full",), "pixels of float32; expected uint8"),
+        (np.zeros((5, 20, 30), np.uint8), (), "5 bands; expected 3 bands"),
+    ],
+)
+def test_images_that_do_not_fit_are_said_before_the_conversion(
+    command: Command, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    pixels: np.ndarray, options: tuple[str, ...], said: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("perpixel.delivery.export.to_onnx", None)
+    np.save(tmp_path / "image.npy", pixels)
+    out = ("--out", tmp_path / "a.onnx")
+    shown = command(
+        *("export", small, "--to", "onnx", *out, "--images", tmp_path / "image.npy"), *options
+    )
+    assert shown.exit_code == 2
+    assert said in " ".join(shown.output.split())
+    assert not (tmp_path / "a.onnx").exists()
 
 
 def test_int8_is_calibrated_and_says_what_it_cost(

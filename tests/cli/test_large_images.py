@@ -127,3 +127,52 @@ def test_what_needs_an_image_whole_refuses_the_one_that_is_cut_and_does_the_othe
     assert result.exit_code == 1
     assert "for an overlay" in " ".join(result.output.split())
     assert sorted(file.name for file in out.iterdir()) == ["small.png", "small_overlay.jpg"]
+
+
+@pytest.fixture
+def gappy(raster: Path) -> Path:
+    """The raster, with a quarter of it not measured."""
+    with rasterio.open(raster, "r+") as file:
+        pixels = file.read()
+        pixels[:, : file.height // 2, : file.width // 2] = 0
+        file.write(pixels)
+        file.nodata = 0
+    return raster
+
+
+def test_a_raster_gets_one_mask_with_and_without_a_folder_and_no_overlay_unless_asked(
+    command: Command, model: Path, gappy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = command("predict", model, gappy, "--out", "masks")
+    implied = command("predict", model, gappy)
+    assert (said.exit_code, implied.exit_code) == (0, 0)
+    masks = [np.asarray(Image.open(f"{out}/scene.png")) for out in ("masks", "predicted")]
+    assert np.array_equal(*masks)
+    height, width = masks[0].shape
+    assert (masks[0][: height // 2, : width // 2] == 255).all()
+    assert "without an overlay: 1 of 1" in " ".join(implied.output.split())
+    assert "overlay" not in said.output
+    assert [file.name for file in Path("predicted").iterdir()] == ["scene.png"]
+
+
+def test_without_a_folder_what_fits_gets_an_overlay_and_what_is_cut_its_mask_alone(
+    command: Command, model: Path, photograph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = tmp_path / "small.png"
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(small)
+    result = command("predict", model, small, photograph, "--tile", 32)
+    assert result.exit_code == 0, result.output
+    assert "without an overlay: 1 of 2" in " ".join(result.output.split())
+    names = {file.name for file in Path("predicted").iterdir()}
+    assert names == {"small.png", "small_overlay.jpg", f"{photograph.stem}.png"}
+
+
+def test_geotiffs_without_a_folder_go_without_the_overlay_that_nobody_asked_for(
+    command: Command, model: Path, gappy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = command("predict", model, gappy, "--format", "geotiff")
+    assert result.exit_code == 0, result.output
+    assert [file.name for file in Path("predicted").iterdir()] == ["scene.tif"]

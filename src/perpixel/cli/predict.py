@@ -32,7 +32,8 @@ def predict(
     out: Annotated[
         str | None,
         typer.Option(
-            help=f"The folder to write masks into; without it {FOLDER}, and with overlays.",
+            help=f"The folder to write masks into; without it {FOLDER}, with overlays of all "
+            "but rasters and large images.",
             metavar="DIRECTORY",
             show_default=False,
         ),
@@ -142,10 +143,16 @@ def predict(
         )
         return
     refuse_without_ray(workers, worker_cpus, worker_gpus)
-    pictures = overlay if overlay is not None else out is None
+    # An overlay that nobody asked for must not change a mask, nor refuse one.
+    implied = overlay is None and out is None
     out = out or FOLDER
     results = Results(
-        mask_format, "jpg" if pictures else None, probabilities, areas, min_confidence
+        mask_format,
+        "jpg" if overlay or implied else None,
+        probabilities,
+        areas,
+        min_confidence,
+        overlay_gives_way=implied,
     )
     tiling = tiling_of(tile, memory, halo)
     pixels = pixels_if_alone(paths, Path(out))
@@ -184,6 +191,10 @@ def predict(
     if not summary.done:
         raise typer.Exit(NOTHING_USABLE)
     images = len(summary.done) + len(summary.failed)
+    if implied and summary.large:
+        why = "predicted in tiles, as rasters and large images are"
+        without = f"without an overlay: {len(summary.large)} of {images} images, {why}"
+        OUT.print(without, soft_wrap=True)
     OUT.print(f"wrote {len(summary.done)} of {images} masks into {out}", soft_wrap=True)
     if summary.failed:
         raise typer.Exit(SOME_FAILED)

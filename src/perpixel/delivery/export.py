@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
+from jaxtyping import UInt8
 
 from perpixel.checkpoint import read_checkpoint
 from perpixel.data.decode import read_image
@@ -23,7 +26,7 @@ from perpixel.delivery.agreement import (
 )
 from perpixel.delivery.int8 import Calibration, Int8, quantise
 from perpixel.delivery.scenes import draw
-from perpixel.errors import ConfigError, ModelError
+from perpixel.errors import ConfigError, DataError, ModelError
 from perpixel.inference.predictor import Model
 from perpixel.inference.runtimes import TorchRuntime, packages
 from perpixel.inference.runtimes.card import ExportCard
@@ -36,6 +39,7 @@ from perpixel.inference.runtimes.exported import (
 )
 from perpixel.inference.runtimes.graphs import CoarseGraph, FullGraph
 from perpixel.networks.folding import folded
+from perpixel.preprocessing import Preprocessing
 from perpixel.whole_file import write_whole
 
 Target = Literal["onnx", "openvino", "openvino-int8", "torch"]
@@ -92,7 +96,8 @@ def export_model(
         progress: told what is being done.
 
     Raises:
-        DataError: the dataset for int8 lacks a split, or a file of it cannot be read.
+        DataError: the dataset for int8 lacks a split, or a file of it cannot be read; an image is
+            no uint8 image, and the graph takes no others.
         ConfigError: a package is not installed, the suffix is another, or the settings contradict
             each other.
         ModelError: the model file cannot be used, or the export does not agree with torch or costs
@@ -106,7 +111,8 @@ def export_model(
     model = Model(
         network, checkpoint.labels, checkpoint.preprocessing, cpu, TorchRuntime(network, cpu)
     )
-    images = images or drawn_scenes()
+    images = images or drawn_scenes(model.preprocessing.bands)
+    _check_images(images, model.preprocessing, full)
     card = ExportCard(
         network=checkpoint.network.name,
         labels=model.labels,
@@ -167,9 +173,17 @@ def read_images(paths: Sequence[Path]) -> list[Named]:
     return [(str(path), read_image(path)) for path in paths[:3]]
 
 
-def drawn_scenes() -> list[Named]:
-    """Three street scenes, for whoever names no images."""
-    return [(f"scene {index}", draw(0, index, *SCENE)[0].transpose(2, 0, 1)) for index in range(3)]
+def drawn_scenes(bands: int) -> list[Named]:
+    """Three street scenes of a model's own bands, for whoever names no images.
+
+    Each three bands are of another drawing: equal ones would hide an export that mixes them up.
+    """
+    return [(f"scene {index}", _drawn(index, bands)) for index in range(3)]
+
+
+def _drawn(index: int, bands: int) -> UInt8[np.ndarray, "{bands} H W"]:
+    drawings = [draw(seed, index, *SCENE)[0] for seed in range(math.ceil(bands / 3))]
+    return np.ascontiguousarray(np.concatenate(drawings, axis=2)[..., :bands].transpose(2, 0, 1))
 
 
 def _check(target: Target, out: Path, full: bool, calibration: Calibration | None) -> None:
@@ -194,6 +208,19 @@ def _check(target: Target, out: Path, full: bool, calibration: Calibration | Non
             expected="a dataset for openvino-int8, which is calibrated with it, and for no other",
             mend="Leave it out" if calibration else "Give --calibrate DATA",
         )
+
+
+def _check_images(images: Sequence[Named], preprocessing: Preprocessing, full: bool) -> None:
+    """Complain before the conversion, which takes long."""
+    for name, image in images:
+        preprocessing.fit_bands(image, name)
+        if full and image.dtype != np.uint8:
+            raise DataError(
+                name,
+                found=f"pixels of {image.dtype}",
+                expected="uint8, which is all that a graph of --full takes",
+                mend="Give other --images, or leave --full out",
+            )
 
 
 def _import(target: Target) -> None:

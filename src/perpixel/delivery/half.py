@@ -55,7 +55,8 @@ def write_half(
     halved.provenance.setdefault(HALF_OF, stored_checksum(path))
     content = serialised(halved)
     runtime = TorchRuntime(parsed(content, out).restore(), torch.device("cpu"))
-    agreement = score_agreement(_model(whole), runtime, images or drawn_scenes())
+    images = images or drawn_scenes(whole.preprocessing.bands)
+    agreement = score_agreement(_model(whole), runtime, images)
     worst = min(agreement, key=lambda one: one.equal)
     if worst.equal < EQUAL:
         raise ModelError(

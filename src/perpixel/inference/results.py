@@ -42,6 +42,8 @@ class Results:
         probabilities: those of all classes, as a float16 NumPy file (classes, H, W).
         areas: a CSV file with the share of each class in each image, one image a row.
         min_confidence: less sure pixels get the ignore index in mask, overlay and areas (0 … 1).
+        overlay_gives_way: an image that goes in tiles, as rasters and large images do, goes without
+            its overlay, instead of being taken whole or refused for it.
     """
 
     format: Format | Literal["geotiff"] = "png"
@@ -49,6 +51,7 @@ class Results:
     probabilities: bool = False
     areas: Path | None = None
     min_confidence: float = 0.0
+    overlay_gives_way: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_confidence <= 1:
@@ -80,7 +83,7 @@ def whole_only(
 ) -> str:
     """What is wanted that needs an image whole, in words; empty: nothing."""
     wanted = {
-        "an overlay": results.overlay is not None,
+        "an overlay": results.overlay is not None and not results.overlay_gives_way,
         "probabilities": results.probabilities,
         f"{results.format} files": results.format in ("coco", "labelme"),
         "other scales": tuple(scales) != (1.0,),

@@ -22,8 +22,9 @@ from perpixel.delivery.cluster.outstanding import Task
 from perpixel.delivery.cluster.place import Place, settle
 from perpixel.delivery.cluster.store import Store
 from perpixel.delivery.cluster.worker import Worker
-from perpixel.errors import ModelError, OutputError
+from perpixel.errors import ConfigError, DataError, ModelError, OutputError, PerpixelError
 from perpixel.inference.folder import predict_folder
+from perpixel.inference.large.large_images import LargeImages
 from perpixel.inference.predictor import Model
 from perpixel.inference.results import Results
 from perpixel.inference.tiles.tile_size import Tiling
@@ -194,6 +195,25 @@ def test_what_cannot_be_read_today_may_be_tomorrow(
     rows = called(make(out), tasks)
     assert [row["try_again"] for row in rows] == [True] + [False] * 7
     assert rows[0]["error"].startswith(f"{tasks[0].image}: FileNotFoundError")
+
+
+@pytest.mark.parametrize(
+    ("kind", "passes"),
+    [(DataError, False), (ModelError, False), (ConfigError, True), (OutputError, True)],
+)
+def test_a_full_disk_or_too_little_memory_is_tried_again_and_a_bad_image_is_not(
+    make: Make, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    kind: type[PerpixelError], passes: bool,
+) -> None:  # fmt: skip
+    def refused(large: LargeImages, image: Path, *rest: Any) -> Any:
+        raise kind(image, found="no room", mend="Make some")
+
+    monkeypatch.setattr(LargeImages, "predict", refused)
+    out = str(tmp_path / "out")
+    whole = [one for one in tasks_of(str(images), out) if "cut" not in one.image]
+    rows = called(make(out, replace(JOB, tile=4)), whole)
+    assert [row["error"] for row in rows] == [f"{one.image}: no room. Make some." for one in whole]
+    assert [row["try_again"] for row in rows] == [passes] * len(whole)
 
 
 def test_an_image_that_nobody_thought_of_does_not_stop_the_others(

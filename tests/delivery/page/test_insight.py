@@ -65,6 +65,35 @@ def test_the_newest_image_is_run_once_for_all_its_classes(
     assert all(run.network is not model.network for run in runs)
 
 
+def test_an_image_is_put_away_while_the_network_runs_and_then_not_kept(
+    model: Model, segmentation: Segmentation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insight, begun, go_on = Insight(model), threading.Event(), threading.Event()
+    runs: list[Model] = []
+    views = Model.views
+
+    def held_up(self: Model, *arguments: object, **options: object) -> object:
+        runs.append(self)
+        begun.set()
+        assert go_on.wait(30)
+        return views(self, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Model, "views", held_up)
+    looking = threading.Thread(target=insight.probability, args=(segmentation, 0, (20, 30)))
+    forgetting = threading.Thread(target=insight.forget, args=(segmentation,))
+    looking.start()
+    assert begun.wait(30)
+    forgetting.start()
+    forgetting.join(5)
+    waited = forgetting.is_alive()
+    go_on.set()
+    looking.join(30)
+    forgetting.join(30)
+    assert not waited
+    insight.probability(segmentation, 1, (20, 30))
+    assert len(runs) == 2
+
+
 def test_masks_by_stride_are_those_of_the_explanation(
     model: Model, segmentation: Segmentation, scene: np.ndarray
 ) -> None:

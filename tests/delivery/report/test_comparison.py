@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from delivery.report.reading import Reader, assert_self_contained
 from perpixel.delivery.report import Comparison, compare_runs
@@ -85,6 +86,45 @@ def test_runs_on_other_data_are_refused_unless_the_data_is_given(
         compare_runs([runs[0], moved])
     (interval,) = compare_runs([runs[0], moved], data=scenes).intervals
     assert (interval.difference, interval.low, interval.high) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("folds", "told"),
+    [
+        ((2, 1), "a val split of 3 images, 1 of them"),
+        ((3, 1), ""),
+        ((3, 2), "a val split of 2 images, 0 of them"),
+    ],
+)
+def test_runs_that_validate_on_other_images_are_not_paired(
+    runs, scenes: Path, tmp_path: Path, folds: tuple[int, int], told: str
+) -> None:
+    # Five images that nobody has split: by 3 folds 2, 2 and 1 of them validate, by 2 folds 3.
+    unsplit = tmp_path / "unsplit"
+    shutil.copytree(scenes / "train", unsplit, dirs_exist_ok=True)
+    for kind in ("images", "masks"):
+        (source,) = sorted((scenes / "val" / kind).iterdir())[:1]
+        shutil.copy(source, unsplit / kind / f"more{source.suffix}")
+    shutil.copy(scenes / "classes.yaml", unsplit)
+
+    def folded(name: str, count: int, number: int) -> Path:
+        folder = Path(shutil.copytree(runs[0], tmp_path / name))
+        settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        settings |= {"data": str(unsplit), "folds": count, "fold": number}
+        (folder / "config.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+        return folder
+
+    first, other = folded("first", 3, 1), folded("other", *folds)
+    for data in (None, unsplit):
+        if not told:
+            (interval,) = compare_runs([first, other], data=data).intervals
+            assert interval.difference == 0
+        else:
+            with pytest.raises(
+                ConfigError, match=f"other: {told} in that of .*/first; expected the same 2"
+            ) as error:
+                compare_runs([first, other], data=data)
+            assert "\n" not in str(error.value)
 
 
 def test_runs_with_the_same_name_are_told_apart(runs, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from perpixel.delivery.cluster.outstanding import Task
 from perpixel.delivery.cluster.place import Place
 from perpixel.delivery.cluster.rows import Row, done_row, failed_row
 from perpixel.delivery.cluster.store import Store, is_address, opened
-from perpixel.errors import DataError, OutputError, PerpixelError
+from perpixel.errors import DataError, ModelError, OutputError, PerpixelError
 from perpixel.inference.large.large_images import LargeImages
 from perpixel.inference.masked import masked
 from perpixel.inference.pipeline import finished_behind
@@ -158,7 +158,10 @@ class Worker:
                 self.model, read.image, task.image, job.scales, job.flip, job.min_confidence
             )
         except PerpixelError as error:
-            return partial(failed_row, task, str(error), try_again=False)
+            # The image stays as it is, and so does the model; a disk has room again, and the next
+            # run may have more memory.
+            passes = not isinstance(error, DataError | ModelError)
+            return partial(failed_row, task, str(error), try_again=passes)
         except Exception as error:
             # Of many millions of images one meets what nobody thought of; the others go on.
             told = " ".join(str(error).split())

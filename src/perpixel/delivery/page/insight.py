@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import threading
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -44,6 +45,9 @@ class Insight:
         self._own: Model | None = None
         self._lock = threading.Lock()
         self._newest: tuple[Segmentation, ScoreMap] | None = None
+        self._forgotten: WeakSet[Segmentation] = WeakSet()
+        # Guards these two, and is never held while the network runs.
+        self._keeping = threading.Lock()
         self._large: LargeImages | None = None
 
     @property
@@ -70,10 +74,7 @@ class Insight:
         """
         with self._lock:
             self._check_size(segmentation)
-            if self._newest is None or self._newest[0] is not segmentation:
-                (found,) = self._copied().views([segmentation.image], names=["image"])
-                self._newest = (segmentation, found)
-            score_map = seen_from(self._newest[1], size)
+            score_map = seen_from(self._scores(segmentation), size)
             at_once = max(1, STREAMED_BYTES // (4 * score_map.classes * size[1]))
             with torch.inference_mode():
                 parts = [
@@ -97,10 +98,22 @@ class Insight:
             )
 
     def forget(self, segmentation: Segmentation) -> None:
-        """Let go of an image that its owner has put away."""
-        with self._lock:
+        """Let go of an image that its owner has put away, at once, whatever is being computed."""
+        with self._keeping:
+            self._forgotten.add(segmentation)
             if self._newest is not None and self._newest[0] is segmentation:
                 self._newest = None
+
+    def _scores(self, segmentation: Segmentation) -> ScoreMap:
+        with self._keeping:
+            if self._newest is not None and self._newest[0] is segmentation:
+                return self._newest[1]
+        (found,) = self._copied().views([segmentation.image], names=["image"])
+        with self._keeping:
+            # It may have been put away while the network looked at it.
+            if segmentation not in self._forgotten:
+                self._newest = (segmentation, found)
+        return found
 
     def _check_size(self, segmentation: Segmentation) -> None:
         bands, height, width = segmentation.image.shape

@@ -55,8 +55,8 @@ def compare_runs(
         watch: told what is done and how far it is.
 
     Raises:
-        ConfigError: there are fewer than two runs, or they differ in their classes or in the data
-            that they are judged on.
+        ConfigError: there are fewer than two runs, or they differ in their classes or in the
+            images that they are judged on.
         PerpixelError: a run or its data cannot be used.
     """
     if len(folders) < 2:
@@ -134,6 +134,24 @@ def _check_alike(first: OpenRun, other: OpenRun) -> None:
             expected=f"that of {first.folder}, in {first.dataset.root}",
             mend="Give the data to judge all of them on, with --data",
         )
+    # Other folds divide one folder in other ways, and another layout may find other masks in it.
+    wanted, found = _files(first), _files(other)
+    if wanted != found:
+        alike = len(set(wanted) & set(found))
+        raise ConfigError(
+            other.folder,
+            found=f"a {other.split} split of {len(found)} images, {alike} of them in that of "
+            f"{first.folder}",
+            expected=f"the same {len(wanted)} images, with the same masks",
+            mend="Compare runs of one fold, or name a split that was not drawn, with --split",
+        )
+
+
+def _files(run: OpenRun) -> list[tuple[Path, Path | None]]:
+    """The image and the mask of each pair, however the folder was named."""
+    return [
+        (pair.image.resolve(), pair.mask_path and pair.mask_path.resolve()) for pair in run.pairs
+    ]
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
