@@ -186,6 +186,18 @@ def test_a_broken_set_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["class_masks", "labelme"])
+def test_class_files_and_polygons_are_found_in_a_split_of_another_name(
+    name: str, tmp_path: Path
+) -> None:
+    for split in ("train", "valid"):
+        WRITERS[name](tmp_path / split)
+        (tmp_path / split / "classes.yaml").unlink(missing_ok=True)
+    splits = open_dataset(tmp_path).splits
+    assert len(splits["train"]) == len(splits["val"]) > 0
+    assert all(pair.image.is_relative_to(tmp_path / "valid") for pair in splits["val"])
+
+
 def test_a_region_that_makes_no_sense_is_named_by_its_file(tmp_path: Path) -> None:
     WRITERS["coco"](tmp_path)
     path = tmp_path / COCO
