@@ -27,8 +27,8 @@ def read(root: Path) -> Found:
     A split without a folder `masks` holds unlabelled images.
 
     Raises:
-        DataError: an image has no mask, a mask no image, two files share a stem, or a split goes
-            by two names.
+        DataError: an image has no mask or several, a mask no image, two files share a stem, or a
+            split goes by two names.
     """
     folders = folders_of(root)
     return Found({name: pair_folders(images, masks) for name, (images, masks) in folders.items()})
