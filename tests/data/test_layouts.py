@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from perpixel.data.check.folder import check_folder
+from perpixel.data.check.folder import check, check_folder
 from perpixel.data.dataset import Pair
 from perpixel.data.layouts import open_dataset
 from perpixel.errors import DataError
@@ -99,6 +99,26 @@ def test_list_files_give_pairs_in_their_order(folder: Path) -> None:
 def test_list_of_missing_files_names_ten_of_them_and_their_lines(folder: Path) -> None:
     write_lists(folder, "\n".join(f"no/{n}.png train/masks/0.png" for n in range(12)))
     refused(folder, r"train\.txt: files that do not exist: no/0\.png \(line 1\), .* and 2 more")
+
+
+@pytest.mark.parametrize("kind", ["list", "table"])
+def test_absolute_and_relative_paths_may_be_mixed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    files = [(f"train/images/{n}.png", f"train/masks/{n}.png") for n in range(5)]
+    files[1:3] = [(str(folder / image), str(folder / mask)) for image, mask in files[1:3]]
+    if kind == "list":
+        write_lists(folder, "".join(f"{image}\t{mask}\n" for image, mask in files))
+    else:
+        rows = "".join(f"{image},{mask}\n" for image, mask in files)
+        (folder / "train.csv").write_text(f"image,mask\n{rows}")
+    for number in range(4):
+        Image.new("L", (21, 17), 77).save(folder / "train" / "masks" / f"{number}.png")
+    monkeypatch.chdir(folder)
+    report = check(open_dataset(Path(), None if kind == "list" else "table"))
+    (error,) = [one for one in report.of("error") if "no class" in one.found]
+    assert error.where == str(folder / "train" / "masks")
+    assert all(f"{number}.png" in error.found for number in range(4))
 
 
 def test_line_of_three_paths_is_refused(folder: Path) -> None:
