@@ -208,6 +208,7 @@ def test_unknown_colours_and_values_are_named_with_their_files(tmp_path: Path) -
         ),
         ({0: 0, 1: 1}, "classes: [a, {name: b, merge: [0, 1]}]", "0 in both a and b"),
         ({0: 0, 1: 1}, "classes: [a, b]\nignore: [1]", "1 in both b and ignore"),
+        ({0: 0, 1: 1}, "classes: [a, {name: b, merge: [1, 70000]}]", "`merge: [1, 70000]` lists"),
     ],
 )
 def test_a_class_list_that_does_not_go_with_the_masks_is_refused(
