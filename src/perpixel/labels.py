@@ -129,8 +129,10 @@ class LabelSpace(BaseModel):
         return np.asarray(self.colour_table()[mask])
 
 
+# What a mask can hold.
+Value = Annotated[int, Field(ge=0, le=65_535)]
 # What stands for pixels in `classes.yaml`: a value, the name of a class of the layout, or a colour.
-Token = int | str | Colour
+Token = Value | str | Colour
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,8 @@ def _tokens(path: Path, listed: Any, key: str) -> tuple[Token, ...]:
     try:
         return tuple(TypeAdapter(list[Token]).validate_python(listed))
     except ValidationError:
-        raise _wrong(path, f"`{key}: {listed}` lists other than values, names, colours") from None
+        found = f"`{key}: {listed}` lists other than values (0 to 65535), names, colours"
+        raise _wrong(path, found) from None
 
 
 def _check_keys(path: Path, mapping: dict[Any, Any], known: set[str], place: str) -> None:

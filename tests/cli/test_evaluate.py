@@ -7,7 +7,9 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from data.written import save
 
 import perpixel
 from cli.conftest import Command
@@ -82,6 +84,24 @@ def test_data_whose_classes_have_other_names_are_scored_and_it_is_said(
     assert refused.exit_code == 2
     assert "another order" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_folder_that_lacks_a_class_of_the_models_is_not_scored_shifted(
+    command: Command, model: Path, tmp_path: Path
+) -> None:
+    names = CLASSES.names
+    # One mask file for each class, as the classes are collected from: the model's second has none.
+    for stem in "abc":
+        save(np.zeros((20, 24, 3), np.uint8), tmp_path / "images" / f"{stem}.png")
+        for name in (names[0], *names[2:]):
+            save(np.full((20, 24), 255, np.uint8), tmp_path / "masks" / name / f"{stem}.png")
+    refused = command("evaluate", model, tmp_path)
+    assert refused.exit_code == 2
+    assert "another order" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    labels = LabelSpace.of(names)
+    (tmp_path / "classes.yaml").write_text(labels.as_yaml(), encoding="utf-8")
+    assert command("evaluate", model, tmp_path).exit_code == 0
 
 
 def test_another_precision_can_be_scored(

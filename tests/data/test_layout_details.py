@@ -15,6 +15,7 @@ import scipy.io
 from PIL import Image
 
 from data.written import HEIGHT, WIDTH, WRITERS, picture, save
+from perpixel.data.check.folder import check_folder
 from perpixel.data.dataset import Pair
 from perpixel.data.division import VALIDATION_SHARE, Folds, divide
 from perpixel.data.found import UNSPLIT
@@ -186,6 +187,18 @@ def test_a_broken_set_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["class_masks", "labelme"])
+def test_class_files_and_polygons_are_found_in_a_split_of_another_name(
+    name: str, tmp_path: Path
+) -> None:
+    for split in ("train", "valid"):
+        WRITERS[name](tmp_path / split)
+        (tmp_path / split / "classes.yaml").unlink(missing_ok=True)
+    splits = open_dataset(tmp_path).splits
+    assert len(splits["train"]) == len(splits["val"]) > 0
+    assert all(pair.image.is_relative_to(tmp_path / "valid") for pair in splits["val"])
+
+
 def test_a_region_that_makes_no_sense_is_named_by_its_file(tmp_path: Path) -> None:
     WRITERS["coco"](tmp_path)
     path = tmp_path / COCO
@@ -225,6 +238,19 @@ def test_a_list_that_names_other_machines_files_gives_way_to_camvid_s_folders(
         (tmp_path / f"{split}.txt").write_text("".join(lines))
     (tmp_path / "classes.yaml").write_text(f"classes: [{', '.join(f'c{n}' for n in range(12))}]")
     assert open_dataset(tmp_path).layout == "lists"
+
+
+def test_two_masks_of_one_image_are_refused_and_none_is_guessed(folder: Path) -> None:
+    masks = folder / "train" / "masks"
+    for stem, other in (("2", "2_mask"), ("3", "3_gt")):
+        shutil.copy(masks / f"{stem}.png", masks / f"{other}.png")
+    found = r"several masks for one image: 2\.png and 2_mask\.png for 2\.png, 3\.png and 3_gt\.png"
+    with pytest.raises(DataError, match=rf"masks: {found} for 3\.png; expected one") as caught:
+        open_dataset(folder)
+    assert "\n" not in str(caught.value)
+    report = check_folder(folder)
+    assert [finding.message for finding in report.of("error")] == [str(caught.value)]
+    assert [look.pair.image.stem for look in report.looks["train"]] == ["0", "1", "4"]
 
 
 def test_a_mask_s_ending_may_be_part_of_its_image_s_name(tmp_path: Path) -> None:

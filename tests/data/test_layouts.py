@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from perpixel.data.check.folder import check, check_folder
 from perpixel.data.dataset import Pair
 from perpixel.data.layouts import open_dataset
 from perpixel.errors import DataError
@@ -42,6 +43,40 @@ def test_split_without_masks_folder_is_unlabelled(folder: Path) -> None:
     assert [pair.mask for pair in open_dataset(folder).split("test")] == [None, None]
 
 
+@pytest.mark.parametrize("name", ["valid", "validation", "dev"])
+def test_the_validation_split_is_known_by_its_other_names(folder: Path, name: str) -> None:
+    expected = [pair.image.name for pair in open_dataset(folder).split("val")]
+    (folder / "val").rename(folder / name)
+    dataset = open_dataset(folder)
+    assert {split: len(pairs) for split, pairs in dataset.splits.items()} == {"train": 5, "val": 2}
+    assert [pair.image for pair in dataset.split("val")] == [
+        folder / name / "images" / file for file in expected
+    ]
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir()
+        for split in ("train", name):
+            (folder / split / kind).rename(folder / kind / split)
+    turned = open_dataset(folder)
+    assert turned.split("val")[0].image == folder / "images" / name / expected[0]
+    write_lists(folder, "".join(f"images/train/{n}.png masks/train/{n}.png\n" for n in range(5)))
+    (folder / f"{name}.txt").write_text(f"images/{name}/1.png masks/{name}/1.png\n")
+    listed = open_dataset(folder)
+    assert listed.layout == "lists"
+    assert listed.split("val") == (turned.split("val")[1],)
+
+
+def test_two_names_of_one_split_are_refused(folder: Path) -> None:
+    (folder / "valid" / "images").mkdir(parents=True)
+    refused(folder, "val and valid, which are names of the same split; expected one of")
+    report = check_folder(folder)
+    assert [finding.found for finding in report.findings] == [
+        "val and valid, which are names of the same split"
+    ]
+    for name in ("valid", "validation"):
+        (folder / f"{name}.txt").write_text("")
+    refused(folder, "validation and valid, which are names of the same split")
+
+
 def test_list_files_give_pairs_in_their_order(folder: Path) -> None:
     spaced = folder / "val" / "images" / "a b.png"
     (folder / "val" / "images" / "0.png").rename(spaced)
@@ -64,6 +99,26 @@ def test_list_files_give_pairs_in_their_order(folder: Path) -> None:
 def test_list_of_missing_files_names_ten_of_them_and_their_lines(folder: Path) -> None:
     write_lists(folder, "\n".join(f"no/{n}.png train/masks/0.png" for n in range(12)))
     refused(folder, r"train\.txt: files that do not exist: no/0\.png \(line 1\), .* and 2 more")
+
+
+@pytest.mark.parametrize("kind", ["list", "table"])
+def test_absolute_and_relative_paths_may_be_mixed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    files = [(f"train/images/{n}.png", f"train/masks/{n}.png") for n in range(5)]
+    files[1:3] = [(str(folder / image), str(folder / mask)) for image, mask in files[1:3]]
+    if kind == "list":
+        write_lists(folder, "".join(f"{image}\t{mask}\n" for image, mask in files))
+    else:
+        rows = "".join(f"{image},{mask}\n" for image, mask in files)
+        (folder / "train.csv").write_text(f"image,mask\n{rows}")
+    for number in range(4):
+        Image.new("L", (21, 17), 77).save(folder / "train" / "masks" / f"{number}.png")
+    monkeypatch.chdir(folder)
+    report = check(open_dataset(Path(), None if kind == "list" else "table"))
+    (error,) = [one for one in report.of("error") if "no class" in one.found]
+    assert error.where == str(folder / "train" / "masks")
+    assert all(f"{number}.png" in error.found for number in range(4))
 
 
 def test_line_of_three_paths_is_refused(folder: Path) -> None:

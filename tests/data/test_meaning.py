@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from data.written import VOID, coded, drawn, masks_of, picture, save
+from perpixel.data import mask_values
 from perpixel.data.colour_names import colour_names
-from perpixel.data.dataset import Dataset
+from perpixel.data.dataset import Dataset, Pair
 from perpixel.data.layouts import open_dataset
-from perpixel.data.masks import read_classes
+from perpixel.data.masks import read_classes, read_stored
 from perpixel.data.sample import read_sample
 from perpixel.data.scan import scan
 from perpixel.errors import DataError
@@ -55,6 +56,63 @@ def test_two_classes_of_0_and_255_are_said_aloud(tmp_path: Path) -> None:
     dataset = opened(tmp_path, "classes: [skin, lesion]\n")
     assert "masks hold 0 and 255: read as class 0 and class 1, skin and lesion" in dataset.notes
     same(dataset, masks, {0: 0, 1: 1})
+
+
+@pytest.fixture
+def mostly_empty(tmp_path: Path) -> Path:
+    """A flat set of 100 images whose masks hold 0, and 255 in the 8th and the 58th alone: not
+    among the 20 that are looked at first."""
+    for number in range(100):
+        mask = np.zeros((4, 5), np.uint8)
+        mask[1, 2:4] = 255 * (number in (7, 57))
+        save(np.zeros((4, 5, 3), np.uint8), tmp_path / "images" / f"{number:02}.png")
+        save(mask, tmp_path / "masks" / f"{number:02}.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+def test_a_rare_foreground_of_255_is_a_class_though_the_first_masks_are_empty(
+    mostly_empty: Path, bands: int
+) -> None:
+    if bands == 3:
+        for path in (mostly_empty / "masks").iterdir():
+            mask = np.asarray(Image.open(path))
+            save(np.dstack([mask] * 3), path)
+    dataset = opened(mostly_empty, "classes: [background, defect]\n")
+    assert "masks hold 0 and 255: read as class 0 and class 1, background and defect" in (
+        dataset.notes
+    )
+    found = indices(dataset)
+    assert {stem for stem, mask in found.items() if mask.any()} == {"07", "57"}
+    assert np.unique(found["57"]).tolist() == [0, 1]
+
+
+def test_masks_are_looked_at_until_one_is_not_empty(
+    mostly_empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    def stored(pair: Pair) -> np.ndarray:
+        looked.append(pair.mask.stem)
+        return read_stored(pair)
+
+    monkeypatch.setattr(mask_values, "read_stored", stored)
+    opened(mostly_empty, "classes: [background, defect]\n")
+    # Every fifth from the first, then every fifth from the second, then from the third.
+    assert len(looked) == 60
+    looked.clear()
+    save(np.full((4, 5), 1, np.uint8), mostly_empty / "masks" / "05.png")
+    assert opened(mostly_empty).split("train")[0].encoding is None
+    assert len(looked) == 20
+    looked.clear()
+    for number in (5, 7, 57):
+        save(np.zeros((4, 5), np.uint8), mostly_empty / "masks" / f"{number:02}.png")
+    opened(mostly_empty)
+    assert len(looked) == 100
+    looked.clear()
+    # Where 255 cannot be a class, nothing more would be learned.
+    opened(mostly_empty, "classes: [background, defect]\nignore_index: 255\n")
+    assert len(looked) == 20
 
 
 def test_255_that_is_stated_to_be_ignored_stays_ignored(tmp_path: Path) -> None:
@@ -150,6 +208,7 @@ def test_unknown_colours_and_values_are_named_with_their_files(tmp_path: Path) -
         ),
         ({0: 0, 1: 1}, "classes: [a, {name: b, merge: [0, 1]}]", "0 in both a and b"),
         ({0: 0, 1: 1}, "classes: [a, b]\nignore: [1]", "1 in both b and ignore"),
+        ({0: 0, 1: 1}, "classes: [a, {name: b, merge: [1, 70000]}]", "`merge: [1, 70000]` lists"),
     ],
 )
 def test_a_class_list_that_does_not_go_with_the_masks_is_refused(

@@ -62,8 +62,14 @@ def test_classes_of_other_names_are_said_and_another_order_is_refused(tmp_path):
     said = compare_classes(ours, named("road", "heaven", "tree", "car"))
     assert said is not None
     assert "other names than the model's: sky / heaven, nothing / car" in said
-    with pytest.raises(DataError, match=r"another order \(sky, road, tree\); expected road, sky"):
+    with pytest.raises(DataError, match=r"another order: road 1, sky 0; expected road 0, sky 1\."):
         compare_classes(ours, named("sky", "road", "tree"))
+    # A class that is missing, or is one too many, moves those behind it.
+    with pytest.raises(DataError, match=r"another order: tree 1; expected tree 2\. .* sky, tree\)"):
+        compare_classes(ours, named("road", "tree"))
+    with pytest.raises(DataError, match=r"another order: tree 3; expected tree 2\."):
+        compare_classes(ours, named("road", "sky", "car", "tree"))
+    assert "tree / nothing" in str(compare_classes(ours, named("road", "sky")))
 
 
 def test_parts_of_a_data_set_add_up_to_the_whole(model, pairs):

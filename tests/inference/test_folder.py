@@ -15,11 +15,15 @@ import pytest
 import torch
 from PIL import Image
 
+from perpixel.data.dataset import Pair
 from perpixel.data.decode import read_image, read_mask
 from perpixel.errors import ConfigError, DataError, OutputError
+from perpixel.inference.evaluation import evaluate
 from perpixel.inference.folder import predict_folder
+from perpixel.inference.inputs import pixels_if_alone
 from perpixel.inference.regions import regions
 from perpixel.inference.results import Results
+from perpixel.inference.tiles.tile_size import Tiling
 from perpixel.whole_file import write_whole
 
 
@@ -118,6 +122,40 @@ def test_an_unreadable_image_is_reported_and_the_others_are_done(model, photos, 
     assert str(photos / "b.jpg") in message
     assert told == [(1, 3), (2, 3), (3, 3)]
     assert len((tmp_path / "areas.csv").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("name", ["d.tif", "d.jpg", "d.npy"])
+@pytest.mark.parametrize("fault", ["a link to nothing", "a link to itself", "no permission"])
+def test_a_file_that_cannot_be_opened_is_reported_and_the_others_are_done(
+    model, photos, tmp_path, monkeypatch, name, fault
+):
+    refused = photos / name
+    match fault:
+        case "a link to nothing":
+            refused.symlink_to(tmp_path / "nothing")
+        case "a link to itself":
+            refused.symlink_to(name)
+        case "no permission":
+            refused.write_bytes(b"secret")
+            opened = Path.open
+
+            # Permissions keep no file from an administrator, who may run this.
+            def refuse(path: Path, *how: object, **more: object) -> object:
+                if path == refused:
+                    raise PermissionError(13, "Permission denied", str(path))
+                return opened(path, *how, **more)
+
+            monkeypatch.setattr(Path, "open", refuse)
+    summary = predict_folder(model, [photos], tmp_path / "out")
+    assert files_below(tmp_path / "out") == ["a.png", "b.png", "sub/c.png"]
+    ((failed, message),) = summary.failed
+    assert failed == refused
+    assert f"{refused}: cannot be read (" in message
+    assert "\n" not in message
+    assert pixels_if_alone([refused], None) is None
+    pair = Pair(refused, photos / "a.png")
+    with pytest.raises(DataError, match="cannot be read"):
+        evaluate(model, [pair], tiling=Tiling())
 
 
 def test_an_image_with_other_bands_is_reported_and_the_others_are_done(model, photos, tmp_path):

@@ -77,6 +77,34 @@ def test_an_image_named_twice_is_predicted_once(tree):
     ]
 
 
+def test_each_link_to_a_file_is_an_image_and_has_a_name_of_its_own(tree):
+    Image.new("L", (4, 3)).save(tree / "stored", "PNG")
+    for name in ("linked/a.png", "linked/b.png", "other/a.png"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).symlink_to(tree / "stored")
+    assert relatives(["linked", "linked/a.png"]) == ["a.png", "b.png"]
+    assert pixels_if_alone(["linked"], None) is None
+    assert pixels_if_alone(["other", "other/a.png"], None) == 12
+    images = expand(["linked", "other"], None)
+    assert [str(stem) for stem in stems(images, SUFFIXES)] == ["linked/a", "b", "other/a"]
+
+
+def test_linked_subfolders_are_entered_and_their_loops_are_not(tree):
+    (tree / "elsewhere").mkdir()
+    (tree / "elsewhere" / "f.png").write_bytes(b"")
+    (tree / "photos" / "linked").symlink_to(tree / "elsewhere")
+    own = ["a.jpg", "b.PNG", "odd [1].png"]
+    below = ["sub/c.tif", "sub/deep/d.webp"]
+    assert relatives(["photos"]) == [*own, "linked/f.png", *below]
+    assert relatives(["photos"], "elsewhere") == [*own, *below]
+    # A loop, links to the folders above, and a way out and back in by another folder.
+    (tree / "photos" / "loop").symlink_to("loop")
+    (tree / "photos" / "sub" / "up").symlink_to(tree / "photos")
+    (tree / "photos" / "sub" / "here").symlink_to(".")
+    (tree / "elsewhere" / "back").symlink_to(tree)
+    assert relatives(["photos"]) == [*own, "linked/f.png", *below]
+
+
 def test_results_of_an_earlier_run_below_the_images_are_no_images(tree):
     (tree / "photos" / "masks").mkdir()
     (tree / "photos" / "masks" / "a.png").write_bytes(b"")

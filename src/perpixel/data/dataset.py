@@ -97,5 +97,7 @@ def together(paths: Sequence[Path]) -> tuple[Path, list[str]]:
     file's name, as seen from that folder."""
     if len(set(paths)) == 1:
         return paths[0], [path.name for path in paths]
+    if len({path.is_absolute() for path in paths}) > 1:
+        paths = [path.absolute() for path in paths]
     folder = Path(os.path.commonpath([path.parent for path in paths]))
     return folder, [path.relative_to(folder).as_posix() for path in paths]

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from perpixel.data.dataset import Pair
+from perpixel.data.dataset import SPLITS, Pair
 from perpixel.data.mask_encoding import IGNORED, Kind, pack_colour
+from perpixel.errors import DataError
 from perpixel.labels import Colour, LabelSpace
 
 # The name of the pairs that nobody has split yet.
 UNSPLIT = "all"
+# Other names that splits go by.
+SYNONYMS = {
+    "training": "train",
+    "validation": "val",
+    "valid": "val",
+    "testing": "test",
+    "dev": "val",
+}
 
 
 @dataclass(frozen=True)
@@ -60,3 +70,29 @@ class Found:
     splits: Mapping[str, tuple[Pair, ...]]
     known: KnownClasses | None = None
     notes: tuple[str, ...] = ()
+
+
+def splits_there(root: Path, is_there: Callable[[str], bool]) -> dict[str, str]:
+    """For each split that a folder has, the name that it goes by there: `valid` for val.
+
+    Args:
+        root: the folder, to name it in errors.
+        is_there: whether something in it goes by a name.
+
+    Raises:
+        DataError: a split goes by two names.
+    """
+    names: dict[str, str] = {}
+    for split in SPLITS:
+        spelled = (split, *(name for name, meant in SYNONYMS.items() if meant == split))
+        there = [name for name in spelled if is_there(name)]
+        if len(there) > 1:
+            raise DataError(
+                root,
+                found=f"{' and '.join(there)}, which are names of the same split",
+                expected="one of them",
+                mend="Put them together, or move what is no such split elsewhere",
+            )
+        if there:
+            names[split] = there[0]
+    return names

@@ -112,11 +112,9 @@ def read_file(path: Path) -> bytes:
         content = bytes_inside(path)
         if content is not None:
             return content
-        found = f"cannot be read ({error.strerror})"
-        raise DataError(path, found=found, mend="Give the path of an image file") from None
+        raise cannot_be_read(path, error) from None
     except OSError as error:
-        found = f"cannot be read ({error.strerror})"
-        raise DataError(path, found=found, mend="Give the path of an image file") from None
+        raise cannot_be_read(path, error) from None
 
 
 def parse_header(data: bytes, path: Path) -> Header:
@@ -138,6 +136,12 @@ def parse_header(data: bytes, path: Path) -> Header:
     if header is None:
         raise _not_an_image(path, f"a {kind} file whose content makes no sense")
     return header
+
+
+def cannot_be_read(path: Path, error: OSError) -> DataError:
+    """The error for an image file that the system does not give."""
+    found = f"cannot be read ({error.strerror})"
+    return DataError(path, found=found, mend="Give the path of an image file")
 
 
 def truncated(path: Path) -> DataError:

@@ -47,13 +47,25 @@ def kind_of_masks(pairs: Sequence[Pair]) -> Kind:
     return "numbers"
 
 
-def look_at_masks(pairs: Sequence[Pair], most: int) -> MaskValues:
-    """The values in up to `most` of the masks, evenly spaced over the pairs."""
+def look_at_masks(pairs: Sequence[Pair], most: int, *, past_empty: bool = False) -> MaskValues:
+    """The values in up to `most` of the masks, evenly spaced over the pairs.
+
+    Args:
+        pairs: with the masks.
+        most: how many are looked at.
+        past_empty: whether as many more are looked at, and again, for as long as none holds
+            anything but 0: where classes are rare, the first may all be empty.
+    """
     kind = kind_of_masks(pairs)
     step = max(1, -(-len(pairs) // most))
-    chosen = [replace(pair, encoding=_encoding(kind)) for pair in pairs[::step]]
+    found: list[Integer[np.ndarray, "values"]] = []
     with ThreadPoolExecutor(_THREADS) as pool:
-        found = [values for values in pool.map(_values, chosen) if values is not None]
+        for start in range(step if past_empty else 1):
+            chosen = [replace(pair, encoding=_encoding(kind)) for pair in pairs[start::step]]
+            more = [values for values in pool.map(_values, chosen) if values is not None]
+            found += more
+            if any(values.any() for values in more):
+                break
     every = np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
     return MaskValues(kind, tuple(int(value) for value in every), len(found))
 

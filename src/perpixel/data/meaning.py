@@ -14,8 +14,8 @@ from perpixel.errors import DataError
 from perpixel.labels import ClassList, Colour, LabelSpace, Token
 
 CLASSES = "classes.yaml"
-# Masks that are read to tell how classes.yaml's classes are stored; and, where there is none, to
-# find the classes.
+# Masks that are read to tell how classes.yaml's classes are stored (and more where these are empty,
+# and 255 may be a class); and, where there is none, to find the classes.
 LOOKED_AT, READ_FOR_CLASSES = 20, 1000
 BINARY = "masks hold 0 and 255: read as class 0 and class 1, {names}"
 
@@ -61,7 +61,9 @@ def _by_list(
 ) -> Meaning:
     if known is not None and _names_known_classes(path, classes, known):
         return _by_names(path, classes, known, kind_of_masks(masks))
-    seen = look_at_masks(masks, LOOKED_AT)
+    plain = not any(classes.merged) and not classes.ignored
+    binary = plain and classes.labels.classes == 2 and not classes.ignore_stated
+    seen = look_at_masks(masks, LOOKED_AT, past_empty=binary)
     if seen.kind == "colours" and not _grey_numbers(classes, seen):
         return _by_colours(path, classes, seen)
     grey = seen.kind == "colours"
@@ -69,8 +71,6 @@ def _by_list(
         values = tuple(value % 256 for value in seen.values)
         seen = MaskValues("numbers", values, seen.masks)
     notes: tuple[str, ...] = ("masks are RGB pictures of grey: read as its levels",) if grey else ()
-    plain = not any(classes.merged) and not classes.ignored
-    binary = plain and classes.labels.classes == 2 and not classes.ignore_stated
     if binary and 255 in seen.values and set(seen.values) <= {0, 255}:
         numbers: tuple[tuple[int, int], ...] = ((0, 0), (255, 1))
         notes += (BINARY.format(names=" and ".join(classes.labels.names)),)

@@ -41,7 +41,7 @@ def pair_folders(images_at: Path, masks_at: Path) -> tuple[Pair, ...]:
     A mask may have an ending such as `_mask`. Without a folder of masks the images are unlabelled.
 
     Raises:
-        DataError: an image has no mask, a mask no image, or two files share a stem.
+        DataError: an image has no mask or several, a mask no image, or two files share a stem.
     """
     pairs, faults = match_folders(images_at, masks_at)
     if faults:
@@ -58,7 +58,11 @@ def match_folders(
         return tuple(Pair(image) for image in images.values()), tuple(faults)
     of_masks, doubled = _by_stem(masks_at)
     faults += doubled
-    masks = {_owner(stem, images): path for stem, path in of_masks.items()}
+    owned: dict[str, list[Path]] = {}
+    for stem, path in of_masks.items():
+        owned.setdefault(_owner(stem, images), []).append(path)
+    several = {stem: paths for stem, paths in owned.items() if len(paths) > 1}
+    masks = {stem: paths[0] for stem, paths in owned.items()}
     cased = _same_but_for_case(images, masks)
     if cased:
         names = [f"{images[stem].name} and {masks[other].name}" for stem, other in cased.items()]
@@ -85,7 +89,24 @@ def match_folders(
                     mend="Add the missing files, or move these elsewhere",
                 )
             )
-    pairs = tuple(Pair(image, masks[stem]) for stem, image in images.items() if stem in masks)
+    if several:
+        names = [
+            f"{' and '.join(path.name for path in paths)} for {images[stem].name}"
+            for stem, paths in several.items()
+        ]
+        faults.append(
+            DataError(
+                masks_at,
+                found=f"several masks for one image: {listed(names)}",
+                expected="one mask for each image",
+                mend="Remove those that are not meant, or move them elsewhere",
+            )
+        )
+    pairs = tuple(
+        Pair(image, masks[stem])
+        for stem, image in images.items()
+        if stem in masks and stem not in several
+    )
     return pairs, tuple(faults)
 
 

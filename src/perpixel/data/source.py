@@ -13,7 +13,7 @@ from jaxtyping import Shaped
 
 from perpixel.data import npy, tiff
 from perpixel.data.decode import read_image
-from perpixel.data.header import PILLOW_ERRORS, SUFFIXES, read_header, truncated
+from perpixel.data.header import PILLOW_ERRORS, SUFFIXES, cannot_be_read, read_header, truncated
 from perpixel.data.place import Place
 from perpixel.data.raster import RasterSource, has_rasterio
 from perpixel.data.window import Window, measured_where, read_as
@@ -188,8 +188,7 @@ def open_array(path: Path) -> ArraySource:
             raise ValueError("no NumPy file")
         array = npy.read(head)
     except OSError as error:
-        found = f"cannot be read ({error.strerror})"
-        raise DataError(path, found=found, mend="Give the path of an image file") from None
+        raise cannot_be_read(path, error) from None
     except (ValueError, IndexError) as error:
         raise DataError(
             path,
@@ -213,18 +212,21 @@ def reads_as_stored(path: Path) -> bool:
     bytes. Of other files GDAL sees something else than `read_image` does.
 
     Raises:
-        DataError: the file is truncated.
+        DataError: the file cannot be read, or is truncated.
     """
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size == 0:
-            raise DataError(path, found="no content", mend="Copy or download the file again")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            try:
-                pages = tiff.read_bands(data)
-                complete = tiff.is_complete(data)
-            except PILLOW_ERRORS:
-                # What is damaged beyond this, GDAL says better.
-                return True
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                raise DataError(path, found="no content", mend="Copy or download the file again")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                try:
+                    pages = tiff.read_bands(data)
+                    complete = tiff.is_complete(data)
+                except PILLOW_ERRORS:
+                    # What is damaged beyond this, GDAL says better.
+                    return True
+    except OSError as error:
+        raise cannot_be_read(path, error) from None
     if not complete:
         raise truncated(path)
     tags = pages[0]

@@ -74,18 +74,23 @@ def compare_classes(labels: LabelSpace, dataset: Dataset) -> str | None:
         dataset: what it is to be scored on.
 
     Raises:
-        DataError: the names are the same, in another order.
+        DataError: a name that both have stands at another index.
     """
     ours, theirs = labels.names, dataset.labels.names
     if ours == theirs:
         return None
-    if sorted(ours) == sorted(theirs):
+    # Where classes are collected from a folder's files, those behind one that it lacks move up.
+    there = {name: index for index, name in enumerate(theirs)}
+    here = {name: index for index, name in enumerate(ours)}
+    moved = [name for name in ours if there.get(name, here[name]) != here[name]]
+    if moved:
         raise DataError(
             dataset.root,
-            found=f"the model's classes in another order ({', '.join(theirs)})",
-            expected=", ".join(ours),
-            mend="Order the classes in classes.yaml as the model does, and the masks' values with "
-            "them",
+            found="the model's classes in another order: "
+            + listed([f"{name} {there[name]}" for name in moved]),
+            expected=listed([f"{name} {here[name]}" for name in moved]),
+            mend=f"List all of the model's classes in classes.yaml, in its order "
+            f"({listed(list(ours))}), and the masks' values with them",
         )
     pairs = itertools.zip_longest(ours, theirs, fillvalue="nothing")
     differing = [f"{own} / {other}" for own, other in pairs if own != other]

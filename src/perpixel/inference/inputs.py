@@ -27,12 +27,21 @@ class Input:
     path: Path
     relative: Path
 
+    @property
+    def place(self) -> Path:
+        """Where it is, from the root of all: the same, however the folder was written.
+        Links below that folder are not followed: of several that lead to one file, as tools for
+        versions of data make them, each is an image of its own.
+        """
+        return self.path.parents[len(self.relative.parts) - 1].resolve() / self.relative
+
 
 def expand(inputs: Sequence[str | Path], out: Path | None) -> list[Input]:
     """The images that files, folders and glob patterns stand for, each once, in a fixed order.
 
-    A folder stands for all images in it and in its subfolders, by their suffixes; hidden files
-    and what lies in `out` (the results of an earlier run; None: they are elsewhere) are left out.
+    A folder stands for all images in it and in its subfolders, by their suffixes; through links as
+    well, and each name counts, though others lead to the same file. Hidden files and what lies in
+    `out` (the results of an earlier run; None: they are elsewhere) are left out.
 
     Raises:
         DataError: an input stands for no image.
@@ -44,7 +53,7 @@ def expand(inputs: Sequence[str | Path], out: Path | None) -> list[Input]:
         if not matches:
             raise _nothing(one)
         for match in matches:
-            found.setdefault(match.path.resolve(), match)
+            found.setdefault(match.place, match)
     if not found:
         raise DataError("inputs", found="no image was named", mend="Name a file or a folder")
     return list(found.values())
@@ -54,16 +63,16 @@ def pixels_if_alone(inputs: Sequence[str | Path], out: Path | None) -> int | Non
     """How many pixels the one image has that inputs stand for, by its header; None if they stand
     for several. What is wrong with them is for whoever predicts them to say.
     """
-    alone: Path | None = None
+    alone: Input | None = None
     try:
         # Not `expand`: of a large folder two images are enough to know.
         for match in itertools.chain.from_iterable(_matches(str(one), out) for one in inputs):
-            alone = alone or match.path
-            if match.path.resolve() != alone.resolve():
+            alone = alone or match
+            if match.place != alone.place:
                 return None
         if alone is None:
             return None
-        height, width = outline(alone).size
+        height, width = outline(alone.path).size
     except (DataError, OutputError):
         return None
     return height * width
@@ -82,11 +91,11 @@ def stems(images: Sequence[Input], suffixes: Sequence[str]) -> list[Path]:
     Raises:
         OutputError: no distinct names were found.
     """
-    common = Path(os.path.commonpath([image.path.resolve().parent for image in images]))
+    places = [image.place for image in images]
+    common = Path(os.path.commonpath([place.parent for place in places]))
 
     def stem(index: int, level: int) -> str:
-        image = images[index]
-        full = image.path.resolve().relative_to(common) if level >= 2 else image.relative
+        full = places[index].relative_to(common) if level >= 2 else images[index].relative
         return str(bare(full) if level % 2 == 0 else full)
 
     paths = [str(image.path) for image in images]
@@ -154,12 +163,19 @@ def _images_in(folder: Path, root: Path, out: Path | None) -> Iterator[Input]:
             expected="another folder for the results",
             mend="Give another --out: the next run would take the masks for images",
         )
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and not _inside(Path(parent, name), out)
-        )
+    away = None if out is None else out.resolve()
+    # Of each folder that is still to be entered: where the way to it leads, all links followed. A
+    # link back to a folder on its own way would have no end.
+    ways = {folder: frozenset([folder.resolve()])}
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        way, found = ways.pop(Path(parent)), sorted(folders)
+        folders.clear()
+        for name in found:
+            real = Path(parent, name).resolve()
+            is_result = away is not None and real.is_relative_to(away)
+            if not name.startswith(".") and not is_result and real not in way:
+                ways[Path(parent, name)] = way | {real}
+                folders.append(name)
         for name in sorted(names):
             if _is_image(name) and not name.startswith("."):
                 yield Input(Path(parent, name), Path(parent, name).relative_to(root))

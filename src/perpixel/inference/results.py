@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,10 +103,11 @@ def whole_only(
 
 
 def spare_inputs(images: Sequence[Path], names: Sequence[Path], results: Results) -> None:
-    sources = {image.resolve() for image in images}
+    # Not `Path.resolve`, which raises at a link to itself: who reads the image reports that.
+    sources = {os.path.realpath(image) for image in images}
     targets = [named(name, suffix) for name in names for suffix in results.suffixes]
     for target in [*targets, *([results.areas] if results.areas else [])]:
-        if target.resolve() in sources:
+        if os.path.realpath(target) in sources:
             raise OutputError(
                 target,
                 found="is one of the images, which the result would overwrite",

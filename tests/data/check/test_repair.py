@@ -112,6 +112,24 @@ def test_grey_in_three_bands_becomes_one(right: Path) -> None:
     done, out = repaired(right)
     same(out)
     assert done.corrected == ((right / "train/masks/b.png", "values to class indices"),)
+    assert done.remaining == ()
+
+
+def test_grey_in_three_bands_has_to_have_its_image_s_size_as_well(right: Path) -> None:
+    for stem, size in (("b", (26, 18)), ("c", (39, 27))):
+        with Image.open(right / f"train/masks/{stem}.png") as mask:
+            small = np.asarray(mask.resize(size, Image.Resampling.NEAREST))
+        write(right / f"train/masks/{stem}.png", np.dstack([small] * 3))
+    done, out = repaired(right)
+    # A half is whole again; three quarters are not.
+    same(out, without=("c",))
+    assert done.left_out == ((right / "train/images/c.png", "a mask of another size (scaled)"),)
+    assert {what for _, what in done.corrected} == {
+        "values to class indices",
+        "resized by nearest neighbour",
+    }
+    assert {path for path, _ in done.corrected} == {right / "train/masks/b.png"}
+    assert done.remaining == ()
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])

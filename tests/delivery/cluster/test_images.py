@@ -52,6 +52,15 @@ def test_a_folder_is_listed_as_predict_lists_it(images: Path, tmp_path: Path) ->
     assert [one.entry.size for one in found] == [one.path.stat().st_size for one in expected]
 
 
+def test_links_to_one_file_have_masks_of_their_own_names(tmp_path: Path) -> None:
+    (tmp_path / "stored").write_bytes(b"")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").symlink_to(tmp_path / "stored")
+    found = find_images([str(tmp_path / "one"), str(tmp_path / "two")], str(tmp_path / "out"))
+    assert mask_names(found) == ["one/a.png", "two/a.png"]
+
+
 def test_a_store_is_listed_as_the_same_folder_on_disk(
     images: Path, tmp_path: Path, memory: Any
 ) -> None:

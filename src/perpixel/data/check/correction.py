@@ -76,9 +76,11 @@ class Correction:
         pair = replace(self.look.pair, encoding=self.encoding)
         mask = _grey_classes(pair, labels) if self.grey else read_classes(pair, labels)[0]
         header = self.look.header
-        if self.turn_mask and header is not None:
+        if header is None:
+            return mask
+        if self.turn_mask:
             return np.ascontiguousarray(upright(mask, header.orientation))
-        found = factor(self.look)
+        found = factor(header, (mask.shape[0], mask.shape[1]))
         if found is None:
             return mask
         times, larger = found
@@ -114,17 +116,18 @@ def correction(
         if labelled:
             raise NotUsableError("an image without a mask")
         return Correction(look, None, False, False, False, suffix, False, tuple(said))
-    grey = mask is None and _is_grey(pair, labels)
-    if mask is None and not grey:
+    grey = None if mask is not None else _grey_size(pair, labels)
+    size = grey if mask is None else mask.size
+    if size is None:
         raise NotUsableError("" if look.mask_fault is None else look.mask_fault.found)
     encoding = pair.encoding or reading
     if mask is not None and mask.strangers and not _reads(pair, encoding, labels):
         raise NotUsableError("a mask with values that are no class")
-    fits = fit(look)
+    fits = fit(header, size)
     if fits not in ("same", "turned", "multiple"):
         raise NotUsableError(f"a mask of another size ({fits})")
     name = pair.mask_path or pair.image
-    if encoding is not None or grey:
+    if encoding is not None or grey is not None:
         said.append((name, "values to class indices"))
     if fits == "turned":
         said.append((name, f"turned as the image's EXIF orientation {header.orientation} says"))
@@ -136,12 +139,12 @@ def correction(
     same_file = isinstance(pair.mask, Path) and pair.mask.suffix.lower() == ".png"
     if same_file and name.suffix != ".png":
         said.append((name, "suffix .png"))
-    kept = same_file and encoding is None and not grey and fits == "same"
+    kept = same_file and encoding is None and grey is None and fits == "same"
     turned = mask is not None and mask.turned != 1
     return Correction(
         look=look,
         encoding=encoding,
-        grey=grey,
+        grey=grey is not None,
         turn_mask=fits == "turned",
         turn_image=turn_image,
         suffix=".png" if turn_image else suffix,
@@ -162,16 +165,18 @@ def _reads(pair: Pair, encoding: MaskEncoding | None, labels: LabelSpace) -> boo
     return not read_classes(replace(pair, encoding=encoding), labels)[1]
 
 
-def _is_grey(pair: Pair, labels: LabelSpace) -> bool:
-    """Whether a mask of colours holds class indices as grey levels."""
+def _grey_size(pair: Pair, labels: LabelSpace) -> tuple[int, int] | None:
+    """The size of a mask of colours that holds class indices as grey levels; None: it does not."""
     if not isinstance(pair.mask, Path) or pair.encoding is not None:
-        return False
+        return None
     try:
         packed = read_colours(pair.mask)
     except DataError:
-        return False
+        return None
     levels = packed & 255
-    return bool((levels * 0x010101 == packed).all()) and not labels.strangers(levels)
+    if (levels * 0x010101 != packed).any() or labels.strangers(levels):
+        return None
+    return packed.shape[0], packed.shape[1]
 
 
 def _grey_classes(pair: Pair, labels: LabelSpace) -> Shaped[np.ndarray, "H W"]:

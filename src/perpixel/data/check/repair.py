@@ -16,6 +16,7 @@ from perpixel.data.check.correction import Correction, NotUsableError, correctio
 from perpixel.data.check.finding import FOLDER, Finding
 from perpixel.data.check.look import Progress
 from perpixel.data.check.report import Report
+from perpixel.data.check.unreadable import UNREADABLE_MASK
 from perpixel.data.check.values import read_values
 from perpixel.data.decode import read_image
 from perpixel.data.header import read_file
@@ -97,11 +98,16 @@ def repair(report: Report, out: Path, progress: Progress | None = None) -> Repai
         written[split] = written.get(split, 0) + 1
     corrected = [done for _, plan in plans for done in plan.said]
     kept = {str(path) for _, plan in plans for path in plan.files}
+    # A mask that cannot be read as it is is left out with its pair, or is grey and was corrected.
     remaining = [
         finding
         for finding in (*report.of("error"), *report.of("warning"))
         if finding.kind == FOLDER
-        or (not finding.correctable and (not finding.files or kept & set(finding.files)))
+        or (
+            not finding.correctable
+            and finding.kind != UNREADABLE_MASK
+            and (not finding.files or kept & set(finding.files))
+        )
     ]
     return Repair(out, written, tuple(corrected), tuple(left_out), tuple(remaining))
 

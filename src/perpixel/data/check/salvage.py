@@ -22,7 +22,11 @@ def salvage(root: Path) -> tuple[Dataset | None, list[Finding]]:
     """
     splits: dict[str, tuple[Pair, ...]] = {}
     findings: list[Finding] = []
-    for name, (images, masks) in split_folders.folders_of(root).items():
+    try:
+        folders = split_folders.folders_of(root)
+    except DataError:
+        return None, findings
+    for name, (images, masks) in folders.items():
         pairs, faults = match_folders(images, masks)
         findings += [Finding.of_error(fault, FOLDER) for fault in faults]
         if pairs:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from perpixel.data.check.finding import Finding, named
 from perpixel.data.check.look import Look
+from perpixel.data.header import Header
 from perpixel.data.masks import other_size
 from perpixel.errors import DataError
 
@@ -23,29 +24,27 @@ _MENDS: dict[Fit, str] = {
 }
 
 
-def fit(look: Look) -> Fit:
-    """How the sizes of a readable image and its readable mask go together.
+def fit(header: Header, size: tuple[int, int]) -> Fit:
+    """How the size of a mask, (height, width), goes with its image, whose header this is.
 
     "turned": the mask has the size of the image as it is stored, which its EXIF orientation turns
     on its side. "transposed": without such an orientation. "multiple": one is k times the other,
     k whole. "scaled": of the same shape, within a pixel, but another size.
     """
-    if look.header is None or look.mask is None or look.mask.size == look.header.size:
+    if size == header.size:
         return "same"
-    (height, width), (rows, columns) = look.header.size, look.mask.size
+    (height, width), (rows, columns) = header.size, size
     if (rows, columns) == (width, height):
-        return "turned" if look.header.orientation >= 5 else "transposed"
-    if factor(look) is not None:
+        return "turned" if header.orientation >= 5 else "transposed"
+    if factor(header, size) is not None:
         return "multiple"
     low, high = sorted((rows / height, columns / width))
     return "scaled" if high * min(height, width) - low * min(height, width) <= 1 else "other"
 
 
-def factor(look: Look) -> tuple[int, bool] | None:
+def factor(header: Header, size: tuple[int, int]) -> tuple[int, bool] | None:
     """The whole factor between the two sizes, and whether the mask is the larger; else None."""
-    if look.header is None or look.mask is None:
-        return None
-    (height, width), (rows, columns) = look.header.size, look.mask.size
+    (height, width), (rows, columns) = header.size, size
     larger = rows >= height
     tops, bottoms = (
         ((rows, columns), (height, width)) if larger else ((height, width), (rows, columns))
@@ -59,7 +58,8 @@ def sizes(looks: Sequence[Look]) -> list[Finding]:
     """The masks of a split that have another size than their image, those of one kind together."""
     groups: dict[Fit, list[Look]] = {}
     for look in looks:
-        groups.setdefault(fit(look), []).append(look)
+        if look.header is not None and look.mask is not None:
+            groups.setdefault(fit(look.header, look.mask.size), []).append(look)
     groups.pop("same", None)
     return [_finding(kind, group) for kind, group in groups.items()]
 

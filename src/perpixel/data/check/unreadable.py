@@ -10,6 +10,7 @@ from perpixel.data.check.finding import Finding, about, named
 from perpixel.data.check.look import Look
 from perpixel.errors import DataError
 
+UNREADABLE_MASK = "unreadable mask"
 # More values than this in a mask of one band: it is a photograph.
 _PHOTOGRAPH = 64
 
@@ -18,7 +19,7 @@ def unreadable(looks: Sequence[Look]) -> list[Finding]:
     """The files of a split that cannot be read, those of one fault together."""
     findings = _grouped("unreadable image", [(one.pair.image, one.image_fault) for one in looks])
     masks = [(one.pair.mask_path, one.mask_fault) for one in looks]
-    return findings + _grouped("unreadable mask", masks)
+    return findings + _grouped(UNREADABLE_MASK, masks)
 
 
 def swapped(looks: Sequence[Look]) -> Finding | None:

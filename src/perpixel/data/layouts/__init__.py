@@ -66,8 +66,9 @@ LAYOUTS: tuple[Layout, ...] = (
 def open_dataset(root: Path, layout: str | None = None, folds: Folds | None = None) -> Dataset:
     """Read a dataset folder: which files belong together, and the classes.
 
-    Few or no images are decoded: a look at some masks tells whether they hold numbers or colours,
-    and all up to 1,000 are read where neither `classes.yaml` nor the layout names the classes.
+    Few or no images are decoded: a look at some masks tells whether they hold numbers or colours
+    (at more, where there are two classes and these masks are empty), and all up to 1,000 are read
+    where neither `classes.yaml` nor the layout names the classes.
     Images that nobody has split are divided into training and validation.
 
     Args:

@@ -1,5 +1,5 @@
 """Layout: images, and one mask file for each class: `masks/CLASS/STEM.png`, `masks/STEM/CLASS.png`
-or `masks/STEM_CLASS.png`, in the folder itself or in train, val and test."""
+or `masks/STEM_CLASS.png`, in the folder itself or in train, val (or valid) and test."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from perpixel.data.class_files import UNCOVERED, ClassFiles
-from perpixel.data.dataset import SPLITS, Pair, listed
-from perpixel.data.found import UNSPLIT, Found, KnownClasses
+from perpixel.data.dataset import Pair, listed
+from perpixel.data.found import UNSPLIT, Found, KnownClasses, splits_there
 from perpixel.data.mask_encoding import IGNORED
 from perpixel.data.pairing import by_stem, has_pictures, is_picture
 from perpixel.errors import DataError
@@ -17,7 +17,7 @@ from perpixel.labels import LabelSpace
 NAME = "class-masks"
 LOOKS_FOR = (
     "images and masks/CLASS/STEM.png, masks/STEM/CLASS.png or masks/STEM_CLASS.png, one file for "
-    "each class (also in train, val, test)"
+    "each class (also in train, val or valid, test)"
 )
 BACKGROUND = "background"
 
@@ -34,7 +34,7 @@ def read(root: Path) -> Found:
     """The images, and their masks to be put together. A pixel that no file claims is background.
 
     Raises:
-        DataError: an image has no mask file, or a mask file no image.
+        DataError: an image has no mask file, a mask file no image, or a split goes by two names.
     """
     found = {split: _class_files(folder) or {} for split, folder in _folders(root).items()}
     names = sorted({name for files in found.values() for of in files.values() for name in of})
@@ -55,7 +55,8 @@ def read(root: Path) -> Found:
 
 
 def _folders(root: Path) -> dict[str, Path]:
-    splits = {split: root / split for split in SPLITS if (root / split / "images").is_dir()}
+    names = splits_there(root, lambda name: (root / name / "images").is_dir())
+    splits = {split: root / name for split, name in names.items()}
     return splits or ({UNSPLIT: root} if (root / "images").is_dir() else {})
 
 

@@ -12,8 +12,7 @@ from typing import Any
 
 from perpixel.data.coco_regions import UNCOVERED, CocoMask, PanopticMask, pycocotools_mask
 from perpixel.data.dataset import SPLITS, Pair, listed
-from perpixel.data.found import UNSPLIT, Found, KnownClasses
-from perpixel.data.layouts.table import SYNONYMS
+from perpixel.data.found import SYNONYMS, UNSPLIT, Found, KnownClasses
 from perpixel.data.mask_encoding import IGNORED
 from perpixel.data.pairing import require
 from perpixel.errors import DataError

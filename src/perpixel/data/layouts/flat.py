@@ -21,7 +21,7 @@ def read(root: Path) -> Found:
     """All pairs, in the order of their stems.
 
     Raises:
-        DataError: an image has no mask, a mask no image, or two files share a stem.
+        DataError: an image has no mask or several, a mask no image, or two files share a stem.
     """
     masks = next((root / name for name in MASKS if has_pictures(root / name)), root / MASKS[0])
     images = root / "images"

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from perpixel.data.dataset import SPLITS, Pair
-from perpixel.data.found import UNSPLIT, Found
+from perpixel.data.found import SYNONYMS, UNSPLIT, Found
 from perpixel.data.inside import arrow_table
-from perpixel.data.layouts.table import SYNONYMS
 from perpixel.errors import DataError
 
 NAME = "huggingface"

@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from perpixel.data.dataset import SPLITS, Pair
-from perpixel.data.found import UNSPLIT, Found, KnownClasses
+from perpixel.data.dataset import Pair
+from perpixel.data.found import UNSPLIT, Found, KnownClasses, splits_there
 from perpixel.data.inside import LABELME_IMAGE
 from perpixel.data.labelme_shapes import (
     AREAS,
@@ -24,7 +24,9 @@ from perpixel.errors import DataError
 from perpixel.labels import LabelSpace
 
 NAME = "labelme"
-LOOKS_FOR = "labelme's JSON files with the images that they name (also in train, val, test)"
+LOOKS_FOR = (
+    "labelme's JSON files with the images that they name (also in train, val or valid, test)"
+)
 
 
 def recognises(root: Path) -> bool:
@@ -41,7 +43,7 @@ def read(root: Path) -> Found:
     background; the label `__ignore__` marks pixels without a label.
 
     Raises:
-        DataError: a file is none of labelme's, or an image is missing.
+        DataError: a file is none of labelme's, an image is missing, or a split goes by two names.
     """
     found = {
         split: [(path, read_labelme(path)) for path in paths]
@@ -71,8 +73,8 @@ def read(root: Path) -> Found:
 
 def _files(root: Path) -> dict[str, list[Path]]:
     """For each split its JSON files; UNSPLIT where they all lie together."""
-    splits = {split: _json(root / split) for split in SPLITS}
-    there = {split: files for split, files in splits.items() if files}
+    names = splits_there(root, lambda name: bool(_json(root / name)))
+    there = {split: _json(root / name) for split, name in names.items()}
     together = _json(root)
     return there or ({UNSPLIT: together} if together else {})
 

@@ -1,28 +1,29 @@
-"""Layout: `train.txt`, `val.txt`, `test.txt`, each line an image and its mask."""
+"""Layout: `train.txt`, `val.txt` (or `valid.txt`), `test.txt`, each line an image and its mask."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from perpixel.data.dataset import SPLITS, Pair
-from perpixel.data.found import Found
+from perpixel.data.dataset import Pair
+from perpixel.data.found import Found, splits_there
 from perpixel.data.pairing import require
 from perpixel.errors import DataError
 
 NAME = "lists"
-LOOKS_FOR = "train.txt, val.txt or test.txt whose lines are `image mask` relative to the folder"
+LOOKS_FOR = (
+    "train.txt, val.txt (or valid.txt), test.txt whose lines are `image mask` relative to the "
+    "folder"
+)
 
 
 def recognises(root: Path) -> bool:
     """Whether the folder has a list of at least one split."""
-    return any((root / f"{split}.txt").is_file() for split in SPLITS)
+    return bool(_lists(root))
 
 
 def names_real_files(root: Path) -> bool:
     """Whether the first line of the first list names files that are there."""
-    path = next(
-        (root / f"{split}.txt" for split in SPLITS if (root / f"{split}.txt").is_file()), None
-    )
+    path = next(iter(_lists(root).values()), None)
     pairs = _pairs(root, path)[:1] if path is not None else []
     return all(file.is_file() for _, files in pairs for file in files) and bool(pairs)
 
@@ -33,10 +34,15 @@ def read(root: Path) -> Found:
     The two paths are separated by a tab, or by spaces if neither contains one.
 
     Raises:
-        DataError: a list is no text, a line has more than two paths, or a file is missing.
+        DataError: a list is no text, a line has more than two paths, a file is missing, or a split
+            has lists of two names.
     """
-    lists = {split: root / f"{split}.txt" for split in SPLITS}
-    return Found({name: _read(root, path) for name, path in lists.items() if path.is_file()})
+    return Found({split: _read(root, path) for split, path in _lists(root).items()})
+
+
+def _lists(root: Path) -> dict[str, Path]:
+    names = splits_there(root, lambda name: (root / f"{name}.txt").is_file())
+    return {split: root / f"{name}.txt" for split, name in names.items()}
 
 
 def _read(root: Path, path: Path) -> tuple[Pair, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from perpixel.data.dataset import SPLITS, Pair
-from perpixel.data.found import UNSPLIT, Found
+from perpixel.data.found import SYNONYMS, UNSPLIT, Found
 from perpixel.data.pairing import require
 from perpixel.errors import DataError
 
@@ -18,13 +18,6 @@ LOOKS_FOR = "a .csv or .jsonl file with the columns image and mask (and perhaps 
 _IMAGE = ("image", "image_path", "img", "img_path", "file_name", "filename")
 _MASK = ("mask", "mask_path", "annotation", "label", "label_path", "segmentation")
 _SPLIT = ("split", "subset", "set")
-SYNONYMS = {
-    "training": "train",
-    "validation": "val",
-    "valid": "val",
-    "testing": "test",
-    "dev": "val",
-}
 
 _Row = dict[str, Any]
 

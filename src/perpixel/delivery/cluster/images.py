@@ -54,7 +54,7 @@ def find_images(inputs: Sequence[str], out: str) -> list[Image]:
             info = one.path.stat()
             entry = Entry(info.st_size, info.st_mtime, str(info.st_mtime_ns))
             path = str(one.path.absolute())
-            found[path] = Image(path, str(one.path.resolve()), one.relative.as_posix(), entry)
+            found[path] = Image(path, str(one.place), one.relative.as_posix(), entry)
     for address in inputs:
         if is_address(address):
             found |= {image.address: image for image in _in_store(address, out)}
