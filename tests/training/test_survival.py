@@ -15,7 +15,7 @@ import torch
 
 import perpixel
 from perpixel.data.loader import Batch
-from perpixel.errors import ConfigError, Stopped, TrainingError
+from perpixel.errors import ConfigError, PerpixelError, Stopped, TrainingError
 from perpixel.training import (
     Silence,
     StepReport,
@@ -135,6 +135,23 @@ def test_other_settings_or_images_than_a_run_was_begun_with_are_refused(
         (quick.data / "train" / part / "0.png").rename(quick.data / "train" / part / "new.png")
     with pytest.raises(ConfigError, match="other images"):
         resume(quick.out)
+
+
+@pytest.mark.parametrize("what", ["classes", "disk"])
+def test_a_resume_that_is_refused_changes_no_file_of_the_run(quick: TrainConfig, what: str) -> None:
+    with pytest.raises(Stopped):
+        train(quick.model_copy(update={"save_minutes": 0}), StopAt(3))
+    (quick.out / files.STATE).write_bytes(b"damaged")
+    before = {path.name: path.read_bytes() for path in quick.out.iterdir()}
+    assert files.METRICS in before
+    if what == "classes":
+        listed = quick.data / "classes.yaml"
+        listed.write_text(listed.read_text(encoding="utf-8").replace("box", "crate"))
+    else:
+        quick.data.rename(quick.data.with_name("elsewhere"))
+    with pytest.raises(PerpixelError):
+        resume(quick.out)
+    assert {path.name: path.read_bytes() for path in quick.out.iterdir()} == before
 
 
 def test_one_command_begins_a_run_and_goes_on_with_it(quick: TrainConfig) -> None:

@@ -24,10 +24,7 @@ from perpixel.training.state_file import State, forget_damaged, read_state
 
 
 def found_run(folder: Path, listener: Listener) -> tuple[State, TrainConfig]:
-    """The newest whole state of a run, and its settings.
-
-    The folder is put in order: what a killed process left half-written goes, and `metrics.jsonl`
-    ends where the state does. A folder that cannot be written is left as it is.
+    """The newest whole state of a run, and its settings; the folder stays as it is.
 
     Raises:
         ConfigError: there is no run, no state is whole, or `config.yaml` has other settings than
@@ -39,12 +36,6 @@ def found_run(folder: Path, listener: Listener) -> tuple[State, TrainConfig]:
     _compare(begun, config, str(folder / files.CONFIG), "Give the file its old settings back")
     for note in state.notes:
         listener.line(f"warning: {note}; going on from the state of step {state.facts['step']}")
-    forget_damaged(folder)
-    # A folder that cannot be written is said so when the next file is.
-    with suppress(OSError):
-        for left in folder.glob(".*.part"):
-            left.unlink()
-        (folder / files.METRICS).unlink(missing_ok=True)
     return state, config
 
 
@@ -83,6 +74,8 @@ def restored(
 ) -> Run:
     """The run as it was when the state was written.
 
+    Only then is its folder put in order: whoever is refused finds every file as it was.
+
     Raises:
         ConfigError: the data is not what the run was begun with.
     """
@@ -114,11 +107,28 @@ def restored(
     run.progress = Progress.from_json(facts, dataset.labels)
     # A state says with which settings its run was begun, also where it is resumed elsewhere.
     run.facts["config"] = facts["config"]
-    if run.progress.history:
-        run.keeper.put(files.METRICS, files.metrics_bytes(run.progress.history))
+    if processes.main:
+        _put_in_order(run)
     if run.progress.best_scores is not None and processes.main:
         _look_at_best(run, listener)
     return run
+
+
+def _put_in_order(run: Run) -> None:
+    """What a killed process left half-written goes, and `metrics.jsonl` ends where the state does.
+
+    A folder that cannot be written is left as it is.
+    """
+    folder = run.keeper.folder
+    forget_damaged(folder)
+    # A folder that cannot be written is said so when the next file is.
+    with suppress(OSError):
+        for left in folder.glob(".*.part"):
+            left.unlink()
+        if not run.progress.history:
+            (folder / files.METRICS).unlink(missing_ok=True)
+    if run.progress.history:
+        run.keeper.put(files.METRICS, files.metrics_bytes(run.progress.history))
 
 
 def _look_at_best(run: Run, listener: Listener) -> None:
