@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 
@@ -311,6 +312,18 @@ def test_out_of_memory_halves_the_batch_repeats_the_step_and_says_so(
     # As if the batch had been taken in four parts from the start: the failed tries left nothing.
     assert outcome(short.out) == outcome(quick.out)
     assert read_state(short.out).facts["parts"] == 4
+
+
+def test_memory_that_fails_the_first_fp16_step_of_all_divides_the_batch(
+    quick: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = quick.model_copy(update={"precision": "fp16"})
+    train(quick.model_copy(update={"accumulate": 2}))
+    short = beside(quick, "short")
+    short_of_memory(monkeypatch, 1, torch.OutOfMemoryError("CUDA out of memory"))
+    train(short)
+    assert read_state(short.out).facts["parts"] == 2
+    assert outcome(short.out) == outcome(quick.out)
 
 
 def test_an_image_that_does_not_fit_is_an_error_of_one_line(

@@ -133,8 +133,11 @@ class Stepper:
             for buffer, before in zip(self._buffers, self._before, strict=True):
                 buffer.copy_(before)
         if self.precision == "fp16":
-            # What it noted about the gradient is forgotten with it; the scale stays.
-            self.scaler.update(self.scaler.get_scale())
+            # What it noted about the gradient is forgotten with it; the scale stays. A new scaler,
+            # because one that has scaled nothing yet cannot be told to forget.
+            scale = self.scaler.state_dict()
+            self.use(self.precision)
+            self.scaler.load_state_dict(scale)
         if self.processes.device.type == "cuda":
             torch.cuda.empty_cache()
 
