@@ -168,6 +168,24 @@ def test_one_command_begins_a_run_and_goes_on_with_it(quick: TrainConfig) -> Non
     assert outcome(same.out) == outcome(quick.out)
 
 
+def test_a_command_that_leaves_a_setting_open_by_name_goes_on_when_repeated(
+    quick: TrainConfig,
+) -> None:
+    train(quick)
+    again = TrainConfig.of(
+        data=quick.data,
+        out=quick.out.with_name("again"),
+        **quick.model_dump(include=quick.model_fields_set - {"data", "out", "head"}),
+        **{"head": None, "normalisation": "auto", "augmentation": {"crop": None}},
+    )
+    with pytest.raises(Stopped):
+        train(again, StopAt(1), auto_resume=True)
+    train(again, auto_resume=True)
+    assert outcome(again.out) == outcome(quick.out)
+    with pytest.raises(ConfigError, match="normalisation is data; expected weights"):
+        train(again.model_copy(update={"normalisation": "data"}), auto_resume=True)
+
+
 class Clock:
     """A clock that moves by a second each step."""
 

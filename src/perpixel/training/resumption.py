@@ -15,6 +15,7 @@ from perpixel.networks import build, network_config_from_json
 from perpixel.preprocessing import Preprocessing
 from perpixel.training import files
 from perpixel.training.assembly import Parts, put_together
+from perpixel.training.choices import RULES, is_open
 from perpixel.training.config import FREE, TrainConfig
 from perpixel.training.loop import Run
 from perpixel.training.processes import Processes
@@ -50,11 +51,14 @@ def check_agreement(config: TrainConfig, folder: Path) -> None:
         ConfigError: they differ.
     """
     stored = TrainConfig.read(folder / files.CONFIG)
-    settings = {name: getattr(config, name) for name in config.model_fields_set}
+    # Whatever was left open, also by name as `auto`, is stored as it was decided.
+    left_open = {setting for setting in RULES if is_open(config, setting)}
+    given = config.model_fields_set - left_open
+    settings = {name: getattr(config, name) for name in given}
     if "augmentation" in settings:
-        given = config.augmentation
+        varied = config.augmentation
         settings["augmentation"] = stored.augmentation.model_copy(
-            update={name: getattr(given, name) for name in given.model_fields_set}
+            update={name: getattr(varied, name) for name in varied.model_fields_set - left_open}
         )
     _compare(
         stored,
