@@ -186,6 +186,17 @@ def test_a_command_that_leaves_a_setting_open_by_name_goes_on_when_repeated(
         train(again.model_copy(update={"normalisation": "data"}), auto_resume=True)
 
 
+def test_other_masks_than_a_run_was_begun_with_are_refused(quick: TrainConfig) -> None:
+    with pytest.raises(Stopped):
+        train(quick, StopAt(1))
+    path = quick.data / "train" / "masks" / "1.png"
+    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    mask[-3:] = 1
+    cv2.imwrite(str(path), mask)
+    with pytest.raises(ConfigError, match=r"other masks than .*ground has \d+ labelled"):
+        resume(quick.out)
+
+
 class Clock:
     """A clock that moves by a second each step."""
 

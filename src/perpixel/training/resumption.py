@@ -104,6 +104,7 @@ def restored(
             expected="the same files in the training and the validation split",
             mend="Put them back, or start a new run with --init-from its model",
         )
+    _refuse_other_masks(facts["pixels"], run.facts["pixels"], config, labels)
     _say_what_differs(facts["machine"], run.facts["machine"], listener)
     run.stepper.use(facts["precision"])
     run.stepper.scaler.load_state_dict(facts["scaler"])
@@ -116,6 +117,20 @@ def restored(
     if run.progress.best_scores is not None and processes.main:
         _look_at_best(run, listener)
     return run
+
+
+def _refuse_other_masks(
+    before: list[int], now: list[int], config: TrainConfig, labels: LabelSpace
+) -> None:
+    for name, begun, found in zip(labels.names, before, now, strict=True):
+        if begun != found:
+            raise ConfigError(
+                config.data,
+                found=f"other masks than the run was started with: {name} has {found} labelled "
+                "pixels",
+                expected=str(begun),
+                mend="Put the masks back, or start a new run with --init-from its model",
+            )
 
 
 def _put_in_order(run: Run) -> None:
