@@ -90,10 +90,14 @@ class Stepper:
 
         Args:
             batch: this process's share.
-            parts: how many parts it goes through the network in, the same in all processes.
+            parts: how many parts it goes through the network in, the same in all processes; of
+                several none has more than there are images in the smallest share.
             asked: whether this process was asked to stop, to be told to all.
         """
         self._before = [buffer.clone() for buffer in self._buffers]
+        if parts > 1 and self.processes.world > 1:
+            # Where shares differ by an image, no process waits for another's part that is none.
+            parts = min(parts, *self.processes.gathered(len(batch.paths)))
         pieces = split(batch, parts)
         shares = self._shares(pieces)
         losses: list[float] = []
