@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from perpixel import whole_file
 from perpixel.errors import OutputError
 from perpixel.whole_file import whole, write_whole
 
@@ -62,3 +63,29 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError, match="Not a directory"):
         write_whole(tmp_path / "file" / "inner", b"content")
+
+
+def test_where_folders_are_not_opened_and_reading_flushes_nothing_files_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_file, flushed, readable = os.open, [], set()
+
+    def opened(path: Path, flags: int, *more: int) -> int:
+        if Path(path).is_dir():
+            raise PermissionError(13, "Permission denied")
+        descriptor = open_file(path, flags, *more)
+        if flags & os.O_ACCMODE == os.O_RDONLY:
+            readable.add(descriptor)
+        return descriptor
+
+    def synchronised(descriptor: int) -> None:
+        if descriptor in readable:
+            raise OSError(9, "Bad file descriptor")
+        flushed.append(descriptor)
+
+    monkeypatch.setattr(os, "open", opened)
+    monkeypatch.setattr(os, "fsync", synchronised)
+    monkeypatch.setattr(whole_file, "WINDOWS", True)
+    write_whole(tmp_path / "file", b"content")
+    assert (tmp_path / "file").read_bytes() == b"content"
+    assert len(flushed) == 1

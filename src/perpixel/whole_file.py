@@ -9,6 +9,9 @@ from pathlib import Path
 
 from perpixel.errors import OutputError
 
+# Windows opens no folders, and flushes only files that may be written to.
+WINDOWS = os.name == "nt"
+
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file of any kind: whole, or not at all.
@@ -55,10 +58,14 @@ def whole(path: Path, beside: Path | None = None) -> Iterator[Path]:
 def flush(path: Path) -> None:
     """See that what was written to a file, or renamed in a folder, is on the disk.
 
+    On Windows only files: there nothing can be said of what was renamed.
+
     Raises:
         OSError: it is not.
     """
-    descriptor = os.open(path, os.O_RDONLY)
+    if WINDOWS and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if WINDOWS else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

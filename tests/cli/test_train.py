@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from typer.main import get_command
 
 from cli.conftest import QUICK, Command
 from perpixel import TrainConfig
 from perpixel.cli import progress
 from perpixel.cli import train as module
+from perpixel.cli.app import app
 from perpixel.data.augment import Augmentation
 from perpixel.networks import NetworkName
+from perpixel.training.choices import RULES
 
 
 def test_a_run_leaves_a_model_and_says_how_good_it_is(run: Path) -> None:
@@ -68,6 +71,16 @@ def test_the_defaults_in_the_help_are_those_of_the_configuration() -> None:
         text = " ".join(map(str, default)) if isinstance(default, tuple) else str(default)
         assert shown == text, name
     assert set(module.DEFAULTS) <= set(inspect.signature(module.train).parameters)
+
+
+def test_no_default_is_shown_for_what_the_data_decide() -> None:
+    # What is "auto" by name is shown so, and decided all the same.
+    decided = set(RULES) - {"normalisation"}
+    trained = get_command(app).commands["train"]  # type: ignore[attr-defined]
+    shown = {option.name: option.show_default for option in trained.params}
+    assert {name for name in shown if shown[name] == "from the data"} == decided
+    assert not decided & set(module.DEFAULTS)
+    assert module.DEFAULTS["normalisation"] == "auto"
 
 
 def test_an_option_that_is_not_given_leaves_the_default(run: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -15,6 +17,7 @@ import torch
 from PIL import Image
 
 import perpixel
+from perpixel.data import loader as loader_module
 from perpixel.data.augment import Augmentation
 from perpixel.data.dataset import Pair
 from perpixel.data.layouts import open_dataset
@@ -65,6 +68,18 @@ def test_batches_are_bit_identical_for_0_1_and_2_workers(folder: Path) -> None:
         # An epoch left early does not leak into the next.
         assert same(several.epoch(0), expected[0])
         assert same(several.epoch(1, 1), expected[1])
+
+
+def test_batches_are_the_same_where_processes_can_only_be_spawned(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on Windows, which has no SIGCHLD either.
+    monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+    known = SimpleNamespace(signal=signal.signal, SIG_DFL=signal.SIG_DFL)
+    monkeypatch.setattr(loader_module, "signal", known)
+    several = loader(folder, workers=1)
+    assert several._loader.multiprocessing_context.get_start_method() == "spawn"
+    assert same(several.epoch(0), loader(folder).epoch(0))
 
 
 def test_error_in_a_worker_arrives_whole(folder: Path) -> None:

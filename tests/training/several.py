@@ -1,6 +1,6 @@
 """What torchrun starts in the tests of several processes: trainings that write down what they do.
 
-    torchrun --nproc_per_node 2 several.py FOLDER run|killed
+    torchrun --nproc_per_node 2 several.py FOLDER run|killed|measured|uneven
 
 Each process appends a line of JSON to FOLDER/RUN.RANK.jsonl for every step it takes and every image
 it scores; the main one keeps the gradient of the first step.
@@ -8,6 +8,7 @@ it scores; the main one keeps the gradient of the first step.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import signal
@@ -23,11 +24,15 @@ from perpixel.data.dataset import Pair
 from perpixel.data.loader import Batch
 from perpixel.inference.predictor import Model
 from perpixel.metrics import Confusion
-from perpixel.training import TrainConfig, loop, train, validation
+from perpixel.training import TrainConfig, loop, precision, train, validation
 from perpixel.training.step import Stepper
 
 # The step in which one process is killed, where one is.
 KILLED_IN = 5
+# Three images for one process, two for the other.
+UNEVEN = {"batch_size": 5, "accumulate": 3}
+# Seconds for one epoch of two processes that do not wait in vain.
+LONGEST = 240
 
 
 def settings(folder: Path, name: str, **more: object) -> TrainConfig:
@@ -86,9 +91,25 @@ def watch(folder: Path, name: str, rank: int, *, kill: bool) -> None:
     validation.count = noted_count
 
 
+def unlike(folder: Path, mode: str) -> TrainConfig:
+    """Settings by which processes could do different things: one measures, or one has fewer parts
+    because its share of a batch of five has fewer images."""
+    changed: dict[str, object] = {"measured": {"precision": "auto"}, "uneven": UNEVEN}[mode]
+    config = settings(folder, mode, batch_norm="synchronised")
+    return config.model_copy(update={"epochs": 1, **changed})
+
+
 def main(folder: Path, mode: str) -> None:
     torch.set_num_threads(1)
     rank = int(os.environ["RANK"])
+    if mode in ("measured", "uneven"):
+        # Processes that wait for each other end with an error, and not never.
+        faulthandler.dump_traceback_later(LONGEST, exit=True)
+        # Whatever this processor can do, the measurement takes place.
+        precision._may_multiply_bf16 = lambda device: True
+        watch(folder, mode, rank, kill=False)
+        train(unlike(folder, mode))
+        return
     if mode == "killed":
         watch(folder, "killed", rank, kill=True)
         train(settings(folder, "killed", batch_norm="frozen"), auto_resume=True)

@@ -50,12 +50,18 @@ def torchrun(folder: Path, mode: str, *options: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Scenes, and what two processes made of them with frozen and with synchronised batch norms."""
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with scenes to train on."""
     folder = tmp_path_factory.mktemp("several")
     write_scenes(folder / "data", 0, {"train": TRAINING, "val": VALIDATION})
-    torchrun(folder, "run")
     return folder
+
+
+@pytest.fixture(scope="module")
+def folder(scenes: Path) -> Path:
+    """Scenes, and what two processes made of them with frozen and with synchronised batch norms."""
+    torchrun(scenes, "run")
+    return scenes
 
 
 def noted(folder: Path, name: str, what: str) -> list[tuple[int, int, int, list[str]]]:
@@ -73,6 +79,15 @@ def noted(folder: Path, name: str, what: str) -> list[tuple[int, int, int, list[
 def test_the_first_gradient_is_that_of_one_process_with_the_joint_batch(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, alone: str
 ) -> None:
+    config = settings(folder, kind, batch_norm=alone)
+    first = first_gradient(config.model_copy(update={"out": tmp_path / "alone"}), monkeypatch)
+    check_gradient(folder / f"{kind}.gradient.safetensors", first)
+    losses = [files.read_metrics(at)[0]["loss"] for at in (tmp_path / "alone", folder / kind)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
+def first_gradient(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
+    """Of one process that trains an epoch."""
     torch.set_num_threads(1)
     first: dict[str, torch.Tensor] = {}
     update = Stepper.update
@@ -84,16 +99,39 @@ def test_the_first_gradient_is_that_of_one_process_with_the_joint_batch(
         update(self, rate)
 
     monkeypatch.setattr(Stepper, "update", kept)
-    config = settings(folder, kind, batch_norm=alone)
-    train(config.model_copy(update={"out": tmp_path / "alone", "epochs": 1}))
-    together = load_file(folder / f"{kind}.gradient.safetensors")
+    train(config.model_copy(update={"epochs": 1}))
+    return first
+
+
+def check_gradient(file: Path, first: dict[str, torch.Tensor]) -> None:
+    together = load_file(file)
     assert together.keys() == first.keys()
     largest = max(float(gradient.abs().max()) for gradient in first.values())
     assert largest > 0
     for name, gradient in first.items():
         torch.testing.assert_close(together[name], gradient, rtol=1e-3, atol=1e-5 * largest)
-    losses = [files.read_metrics(at)[0]["loss"] for at in (tmp_path / "alone", folder / kind)]
-    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
+def test_one_process_measures_the_precision_of_both_and_waits_for_nobody(scenes: Path) -> None:
+    torchrun(scenes, "measured")
+    facts = read_state(scenes / "measured").facts
+    assert facts["precision"] in ("fp32", "bf16")
+    assert facts["step"] == 2
+
+
+def test_processes_with_shares_of_different_sizes_take_as_many_parts(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torchrun(scenes, "uneven")
+    assert [len(paths) for _, _, step, paths in noted(scenes, "uneven", "step") if step == 1] == [
+        3,
+        2,
+    ]
+    # Images 0 to 4 go in turn to either, so both parts hold those that one process takes together.
+    config = settings(scenes, "uneven", batch_norm="own").model_copy(
+        update={"out": tmp_path / "alone", "batch_size": 5, "accumulate": 2}
+    )
+    check_gradient(scenes / "uneven.gradient.safetensors", first_gradient(config, monkeypatch))
 
 
 @pytest.mark.parametrize("kind", ["frozen", "synchronised"])

@@ -93,14 +93,19 @@ def test_without_a_whole_state_nothing_is_loaded_and_every_file_is_named(tmp_pat
     assert PREVIOUS in str(caught.value)
 
 
-def test_a_state_of_another_format_is_not_believed(
+def test_a_state_of_another_format_is_refused_though_the_one_before_could_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(state_file, "VERSION", 99)
     write_state(tmp_path, content(1))
+    monkeypatch.setattr(state_file, "VERSION", 2)
+    write_state(tmp_path, content(2))
     monkeypatch.undo()
-    with pytest.raises(ConfigError, match="format 99"):
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ConfigError, match="a state of format 2; expected format 3") as caught:
         read_state(tmp_path)
+    assert "version that began it" in str(caught.value)
+    assert "--init-from" in str(caught.value)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 class KilledError(BaseException):

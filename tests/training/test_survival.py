@@ -10,12 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 
 import perpixel
 from perpixel.data.loader import Batch
-from perpixel.errors import ConfigError, Stopped, TrainingError
+from perpixel.errors import ConfigError, PerpixelError, Stopped, TrainingError
 from perpixel.training import (
     Silence,
     StepReport,
@@ -137,6 +138,23 @@ def test_other_settings_or_images_than_a_run_was_begun_with_are_refused(
         resume(quick.out)
 
 
+@pytest.mark.parametrize("what", ["classes", "disk"])
+def test_a_resume_that_is_refused_changes_no_file_of_the_run(quick: TrainConfig, what: str) -> None:
+    with pytest.raises(Stopped):
+        train(quick.model_copy(update={"save_minutes": 0}), StopAt(3))
+    (quick.out / files.STATE).write_bytes(b"damaged")
+    before = {path.name: path.read_bytes() for path in quick.out.iterdir()}
+    assert files.METRICS in before
+    if what == "classes":
+        listed = quick.data / "classes.yaml"
+        listed.write_text(listed.read_text(encoding="utf-8").replace("box", "crate"))
+    else:
+        quick.data.rename(quick.data.with_name("elsewhere"))
+    with pytest.raises(PerpixelError):
+        resume(quick.out)
+    assert {path.name: path.read_bytes() for path in quick.out.iterdir()} == before
+
+
 def test_one_command_begins_a_run_and_goes_on_with_it(quick: TrainConfig) -> None:
     train(quick)
     same = beside(quick, "same")
@@ -148,6 +166,35 @@ def test_one_command_begins_a_run_and_goes_on_with_it(quick: TrainConfig) -> Non
         train(same)
     train(same, auto_resume=True)
     assert outcome(same.out) == outcome(quick.out)
+
+
+def test_a_command_that_leaves_a_setting_open_by_name_goes_on_when_repeated(
+    quick: TrainConfig,
+) -> None:
+    train(quick)
+    again = TrainConfig.of(
+        data=quick.data,
+        out=quick.out.with_name("again"),
+        **quick.model_dump(include=quick.model_fields_set - {"data", "out", "head"}),
+        **{"head": None, "normalisation": "auto", "augmentation": {"crop": None}},
+    )
+    with pytest.raises(Stopped):
+        train(again, StopAt(1), auto_resume=True)
+    train(again, auto_resume=True)
+    assert outcome(again.out) == outcome(quick.out)
+    with pytest.raises(ConfigError, match="normalisation is data; expected weights"):
+        train(again.model_copy(update={"normalisation": "data"}), auto_resume=True)
+
+
+def test_other_masks_than_a_run_was_begun_with_are_refused(quick: TrainConfig) -> None:
+    with pytest.raises(Stopped):
+        train(quick, StopAt(1))
+    path = quick.data / "train" / "masks" / "1.png"
+    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    mask[-3:] = 1
+    cv2.imwrite(str(path), mask)
+    with pytest.raises(ConfigError, match=r"other masks than .*ground has \d+ labelled"):
+        resume(quick.out)
 
 
 class Clock:
@@ -294,6 +341,18 @@ def test_out_of_memory_halves_the_batch_repeats_the_step_and_says_so(
     # As if the batch had been taken in four parts from the start: the failed tries left nothing.
     assert outcome(short.out) == outcome(quick.out)
     assert read_state(short.out).facts["parts"] == 4
+
+
+def test_memory_that_fails_the_first_fp16_step_of_all_divides_the_batch(
+    quick: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = quick.model_copy(update={"precision": "fp16"})
+    train(quick.model_copy(update={"accumulate": 2}))
+    short = beside(quick, "short")
+    short_of_memory(monkeypatch, 1, torch.OutOfMemoryError("CUDA out of memory"))
+    train(short)
+    assert read_state(short.out).facts["parts"] == 2
+    assert outcome(short.out) == outcome(quick.out)
 
 
 def test_an_image_that_does_not_fit_is_an_error_of_one_line(

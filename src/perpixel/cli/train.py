@@ -24,9 +24,7 @@ NETWORKS = (
 )
 FREE = {"workers", "save_minutes"}
 DEFAULTS = {
-    "network": "fcn4s",
     "weights": "pretrained",
-    "batch_size": "8",
     "optimizer": "adamw",
     "schedule": "one-cycle",
     "seed": "0",
@@ -39,22 +37,22 @@ DEFAULTS = {
     "recompute": "False",
     "compile": "False",
     "tracker": "auto",
-    "class_weights": "inverse-log",
     "loss": "mean",
     "normalisation": "auto",
     "conversion": "auto",
     "dice": "0.0",
     "hard_pixels": "1.0",
-    "balance": "0.0",
     "ema": "0.998",
     "rotation": "0.0",
     "scale": "0.75 2.0",
 }
+# What `training.choices` decides where nothing is given. (Normalisation, too: by its name, auto.)
+FROM_DATA = ("network", "head", "crop", "batch_size", "epochs", "class_weights", "balance")
 
 
 def _option(name: str, text: str, **more: Any) -> Any:
     flag = "--" + name.replace("_", "-")
-    default = DEFAULTS.get(name)
+    default = "from the data" if name in FROM_DATA else DEFAULTS.get(name)
     return typer.Option(flag, help=text, show_default=default or False, **more)
 
 
@@ -95,7 +93,7 @@ def train(
     ] = None,
     head: Annotated[
         Literal["scores", "features"] | None,
-        _option("head", "fcn32s…4s: skips add up class scores (the paper) or features (default)."),
+        _option("head", "fcn32s…4s: skips add up class scores (the paper) or features."),
     ] = None,
     head_channels: Annotated[
         int | None,
@@ -129,7 +127,7 @@ def train(
         Any,
         _option(
             "crop",
-            "What a step sees of an image; by default as the images are, up to 512.",
+            "What a step sees of an image.",
             metavar="HxW",
             parser=_crop,
         ),
@@ -228,6 +226,9 @@ def train(
     ] = None,
 ) -> None:
     """Train a network on a folder of images and masks.
+
+    Options whose default is from the data are chosen for the dataset and this
+    machine: `perpixel plan DATA` shows what would be taken, and why.
 
     Leaves the model that is best on the validation split in
     RUN/model.safetensors, and its curves beside it. Whatever ends the run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -191,7 +192,8 @@ class TrainingLoader:
             _LoadersLostError: a loading process was killed.
         """
         batches = iter(self._loader)
-        if self._workers and threading.current_thread() is threading.main_thread():
+        watched = hasattr(signal, "SIGCHLD")
+        if self._workers and watched and threading.current_thread() is threading.main_thread():
             # Torch's handler would raise in the middle of whatever step runs when a process dies.
             # Without it, the next batch that is asked for finds out.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -218,10 +220,15 @@ class TrainingLoader:
             collate_fn=self._samples.collate,
             num_workers=self._workers,
             # A fork of a process whose OpenMP threads run would be killed in its first kernel.
-            multiprocessing_context="forkserver" if self._workers else None,
+            multiprocessing_context=_start_method() if self._workers else None,
             persistent_workers=self._workers > 0,
             worker_init_fn=worker.preparation() if self._workers else None,
         )
+
+
+def _start_method() -> str:
+    # Windows has no forkserver; what a process needs at its start can be spawned, too.
+    return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 class _LoadersLostError(RuntimeError):

@@ -14,6 +14,8 @@ import psutil
 
 # How often a loading process looks whether it is still needed, in seconds.
 LOOKS_EVERY = 2.0
+# Windows knows no SIGKILL; there this one ends a process at once, too.
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 def preparation() -> Callable[[int], None]:
@@ -37,7 +39,7 @@ def _outlive(training: int, begun: float) -> None:
     """End this process when the training process has been killed."""
     while _is_there(training, begun):
         time.sleep(LOOKS_EVERY)
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), _KILL)
 
 
 def _is_there(number: int, begun: float) -> bool:

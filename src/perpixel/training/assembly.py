@@ -155,6 +155,8 @@ def identity(parts: Parts, processes: Processes) -> dict[str, Any]:
         "labels": parts.dataset.labels.model_dump_json(),
         "preprocessing": parts.preprocessing.model_dump_json(),
         "data": fingerprint(parts.dataset),
+        # Weights of classes and draws by class follow from them.
+        "pixels": parts.seen.pixels.tolist(),
         "machine": {
             "perpixel": version("perpixel"),
             "torch": torch.__version__,

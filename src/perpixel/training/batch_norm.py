@@ -40,12 +40,24 @@ def prepare(network: nn.Module, kind: BatchNorms, processes: Processes) -> None:
     """
     if kind != "synchronised" or processes.world == 1:
         return
+    _exchange(network, _synchronised())
+
+
+def leave_alone(network: nn.Module) -> None:
+    """Let the network's batch norms, in place, use a process's own statistics again."""
+    _exchange(network, {shared: own for own, shared in _synchronised().items()})
+
+
+def _synchronised() -> dict[type[nn.Module], type[nn.Module]]:
+    """For each batch norm the one that shares its statistics."""
+    return {nn.BatchNorm2d: SynchronisedBatchNorm, BatchNormAct2d: SynchronisedBatchNormAct}
+
+
+def _exchange(network: nn.Module, kinds: dict[type[nn.Module], type[nn.Module]]) -> None:
     for module in network.modules():
         # The class is changed and nothing else: names, weights and hooks stay.
-        if type(module) is nn.BatchNorm2d:
-            module.__class__ = SynchronisedBatchNorm
-        elif type(module) is BatchNormAct2d:
-            module.__class__ = SynchronisedBatchNormAct
+        if type(module) in kinds:
+            module.__class__ = kinds[type(module)]
 
 
 def to_training(network: nn.Module, kind: BatchNorms) -> None:

@@ -97,14 +97,15 @@ def decide(config: TrainConfig, facts: Facts) -> tuple[TrainConfig, tuple[Choice
     """
     choices = []
     for setting, rule in RULES.items():
-        if _is_open(config, setting):
+        if is_open(config, setting):
             value, why = rule(config, facts)
             choices.append(Choice(setting, value, why))
             config = _with(config, setting, value)
     return config, tuple(choices)
 
 
-def _is_open(config: TrainConfig, setting: str) -> bool:
+def is_open(config: TrainConfig, setting: str) -> bool:
+    """Whether the configuration leaves a setting of `RULES` to be decided."""
     match setting:
         case "crop":
             return config.augmentation.crop is None and not config.whole_images

@@ -27,9 +27,9 @@ WEIGHT_DECAY = {"adamw": 1e-2, "sgd": 5e-4}
 class TrainConfig(NetworkOptions):
     """One training run. Written as `config.yaml` into the run folder and read back on resume.
 
-    Network, head, crop, batch size, epochs and class weights that are not given are decided from
-    the data and the machine when the run begins (`training.choices`); the defaults stand where
-    nothing decides.
+    Network, head, crop, batch size, epochs, class weights and balance that are not given, and a
+    normalisation that is "auto", are decided from the data and the machine when the run begins
+    (`training.choices`); the defaults stand where nothing decides.
 
     Args:
         data: the dataset folder.

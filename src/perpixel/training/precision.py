@@ -11,6 +11,8 @@ from typing import Literal
 import torch
 from torch import nn
 
+from perpixel.training import batch_norm
+
 Precision = Literal["fp32", "bf16", "fp16"]
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # bf16 must win by more than timing noise before it is worth its rounding.
@@ -47,6 +49,8 @@ def measure(
         return "fp32", "precision fp32: this device has no bf16 arithmetic"
     seconds: dict[Precision, float] = {}
     trial_network = copy.deepcopy(network)
+    # Only one process measures: it would wait for the others' statistics for ever.
+    batch_norm.leave_alone(trial_network)
     candidates: tuple[Precision, ...] = ("fp32", "bf16")
     for precision in candidates:
         times = []

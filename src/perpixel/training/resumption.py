@@ -15,6 +15,7 @@ from perpixel.networks import build, network_config_from_json
 from perpixel.preprocessing import Preprocessing
 from perpixel.training import files
 from perpixel.training.assembly import Parts, put_together
+from perpixel.training.choices import RULES, is_open
 from perpixel.training.config import FREE, TrainConfig
 from perpixel.training.loop import Run
 from perpixel.training.processes import Processes
@@ -24,10 +25,7 @@ from perpixel.training.state_file import State, forget_damaged, read_state
 
 
 def found_run(folder: Path, listener: Listener) -> tuple[State, TrainConfig]:
-    """The newest whole state of a run, and its settings.
-
-    The folder is put in order: what a killed process left half-written goes, and `metrics.jsonl`
-    ends where the state does. A folder that cannot be written is left as it is.
+    """The newest whole state of a run, and its settings; the folder stays as it is.
 
     Raises:
         ConfigError: there is no run, no state is whole, or `config.yaml` has other settings than
@@ -39,12 +37,6 @@ def found_run(folder: Path, listener: Listener) -> tuple[State, TrainConfig]:
     _compare(begun, config, str(folder / files.CONFIG), "Give the file its old settings back")
     for note in state.notes:
         listener.line(f"warning: {note}; going on from the state of step {state.facts['step']}")
-    forget_damaged(folder)
-    # A folder that cannot be written is said so when the next file is.
-    with suppress(OSError):
-        for left in folder.glob(".*.part"):
-            left.unlink()
-        (folder / files.METRICS).unlink(missing_ok=True)
     return state, config
 
 
@@ -59,11 +51,14 @@ def check_agreement(config: TrainConfig, folder: Path) -> None:
         ConfigError: they differ.
     """
     stored = TrainConfig.read(folder / files.CONFIG)
-    settings = {name: getattr(config, name) for name in config.model_fields_set}
+    # Whatever was left open, also by name as `auto`, is stored as it was decided.
+    left_open = {setting for setting in RULES if is_open(config, setting)}
+    given = config.model_fields_set - left_open
+    settings = {name: getattr(config, name) for name in given}
     if "augmentation" in settings:
-        given = config.augmentation
+        varied = config.augmentation
         settings["augmentation"] = stored.augmentation.model_copy(
-            update={name: getattr(given, name) for name in given.model_fields_set}
+            update={name: getattr(varied, name) for name in varied.model_fields_set - left_open}
         )
     _compare(
         stored,
@@ -82,6 +77,8 @@ def restored(
     listener: Listener,
 ) -> Run:
     """The run as it was when the state was written.
+
+    Only then is its folder put in order: whoever is refused finds every file as it was.
 
     Raises:
         ConfigError: the data is not what the run was begun with.
@@ -107,6 +104,7 @@ def restored(
             expected="the same files in the training and the validation split",
             mend="Put them back, or start a new run with --init-from its model",
         )
+    _refuse_other_masks(facts["pixels"], run.facts["pixels"], config, labels)
     _say_what_differs(facts["machine"], run.facts["machine"], listener)
     run.stepper.use(facts["precision"])
     run.stepper.scaler.load_state_dict(facts["scaler"])
@@ -114,11 +112,42 @@ def restored(
     run.progress = Progress.from_json(facts, dataset.labels)
     # A state says with which settings its run was begun, also where it is resumed elsewhere.
     run.facts["config"] = facts["config"]
-    if run.progress.history:
-        run.keeper.put(files.METRICS, files.metrics_bytes(run.progress.history))
+    if processes.main:
+        _put_in_order(run)
     if run.progress.best_scores is not None and processes.main:
         _look_at_best(run, listener)
     return run
+
+
+def _refuse_other_masks(
+    before: list[int], now: list[int], config: TrainConfig, labels: LabelSpace
+) -> None:
+    for name, begun, found in zip(labels.names, before, now, strict=True):
+        if begun != found:
+            raise ConfigError(
+                config.data,
+                found=f"other masks than the run was started with: {name} has {found} labelled "
+                "pixels",
+                expected=str(begun),
+                mend="Put the masks back, or start a new run with --init-from its model",
+            )
+
+
+def _put_in_order(run: Run) -> None:
+    """What a killed process left half-written goes, and `metrics.jsonl` ends where the state does.
+
+    A folder that cannot be written is left as it is.
+    """
+    folder = run.keeper.folder
+    forget_damaged(folder)
+    # A folder that cannot be written is said so when the next file is.
+    with suppress(OSError):
+        for left in folder.glob(".*.part"):
+            left.unlink()
+        if not run.progress.history:
+            (folder / files.METRICS).unlink(missing_ok=True)
+    if run.progress.history:
+        run.keeper.put(files.METRICS, files.metrics_bytes(run.progress.history))
 
 
 def _look_at_best(run: Run, listener: Listener) -> None:

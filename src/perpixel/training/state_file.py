@@ -21,7 +21,9 @@ STATE = "state.safetensors"
 PREVIOUS = "state.previous.safetensors"
 NEWEST_FIRST = (NEXT, STATE, PREVIOUS)
 FORMAT = "perpixel state"
-VERSION = 2
+# Raised where a run would go on otherwise than it began. 3: weights of classes no longer change how
+# readily a class is called, and the labelled pixels that they follow from are kept.
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,10 @@ class State:
     tensors: dict[str, torch.Tensor]
     facts: dict[str, Any]
     notes: tuple[str, ...] = ()
+
+
+class _OtherFormatError(ValueError):
+    """A whole state of another format than this version's: that format's number."""
 
 
 def state_bytes(tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> bytes:
@@ -84,7 +90,7 @@ def read_state(folder: Path) -> State:
     """The newest state in the folder that is whole.
 
     Raises:
-        ConfigError: there is none, or none is whole.
+        ConfigError: there is none, none is whole, or the newest whole one has another format.
     """
     mend = "Give the folder of a run that `perpixel train` began, or start a new run"
     if not has_state(folder):
@@ -97,6 +103,15 @@ def read_state(folder: Path) -> State:
             continue
         try:
             tensors, facts = opened(path.read_bytes())
+        except _OtherFormatError as error:
+            # The state before is no way out: with it the run would go on otherwise than it began.
+            raise ConfigError(
+                path,
+                found=f"a state of format {error}",
+                expected=f"format {VERSION}, which this version of perpixel goes on from",
+                mend="Finish the run with the version that began it, or begin a new one with "
+                "--init-from its model",
+            ) from None
         except (OSError, ValueError) as error:
             notes.append(f"{path} is damaged ({' '.join(str(error).split())}), so it is not used")
             continue
@@ -137,7 +152,7 @@ def opened(content: bytes) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     if not intact(content, metadata.get("checksum", "")):
         raise ValueError("its content does not match its checksum")
     if metadata.get("format_version") != str(VERSION):
-        raise ValueError(f"it has format {metadata.get('format_version')}, not {VERSION}")
+        raise _OtherFormatError(metadata.get("format_version"))
     try:
         return safetensors.torch.load(content), json.loads(metadata["facts"])
     except (SafetensorError, KeyError) as error:

@@ -90,10 +90,14 @@ class Stepper:
 
         Args:
             batch: this process's share.
-            parts: how many parts it goes through the network in, the same in all processes.
+            parts: how many parts it goes through the network in, the same in all processes; of
+                several none has more than there are images in the smallest share.
             asked: whether this process was asked to stop, to be told to all.
         """
         self._before = [buffer.clone() for buffer in self._buffers]
+        if parts > 1 and self.processes.world > 1:
+            # Where shares differ by an image, no process waits for another's part that is none.
+            parts = min(parts, *self.processes.gathered(len(batch.paths)))
         pieces = split(batch, parts)
         shares = self._shares(pieces)
         losses: list[float] = []
@@ -133,8 +137,11 @@ class Stepper:
             for buffer, before in zip(self._buffers, self._before, strict=True):
                 buffer.copy_(before)
         if self.precision == "fp16":
-            # What it noted about the gradient is forgotten with it; the scale stays.
-            self.scaler.update(self.scaler.get_scale())
+            # What it noted about the gradient is forgotten with it; the scale stays. A new scaler,
+            # because one that has scaled nothing yet cannot be told to forget.
+            scale = self.scaler.state_dict()
+            self.use(self.precision)
+            self.scaler.load_state_dict(scale)
         if self.processes.device.type == "cuda":
             torch.cuda.empty_cache()
 

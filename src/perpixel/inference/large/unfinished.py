@@ -4,7 +4,6 @@ is there, so that a run that was interrupted goes on where it stopped."""
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import zlib
@@ -16,6 +15,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from perpixel.errors import OutputError
+from perpixel.inference.large.in_place import lock, open_in_place, read_at, reserve, write_at
 from perpixel.inference.tiles.tiling import Rectangle
 
 FORMAT = "perpixel unfinished mask 1"
@@ -55,13 +55,14 @@ class Unfinished:
         self.dtype = dtype
         self.steps = steps
         self.finished: set[int] = set()
+        self._to_remove: list[Path] = []
         self._pixels_path, self._journal_path = _beside(path)
         with self._complaining():
-            self._journal = os.open(self._journal_path, os.O_RDWR | os.O_CREAT, 0o666)
+            self._journal = open_in_place(self._journal_path)
         try:
             self._lock()
             with self._complaining():
-                self._pixels = os.open(self._pixels_path, os.O_RDWR | os.O_CREAT, 0o666)
+                self._pixels = open_in_place(self._pixels_path)
         except OutputError:
             os.close(self._journal)
             raise
@@ -90,7 +91,7 @@ class Unfinished:
             for part, mask in zip(self.steps[step], masks, strict=True):
                 rows = np.ascontiguousarray(mask, self.dtype)
                 for index, row in enumerate(rows):
-                    _write_at(self._pixels, row.tobytes(), self._at(part.top + index, part.left))
+                    write_at(self._pixels, row.tobytes(), self._at(part.top + index, part.left))
                 checksum = zlib.crc32(rows.data, checksum)
             os.write(self._journal, f"{step} {checksum:08x}\n".encode())
         self.finished.add(step)
@@ -105,11 +106,16 @@ class Unfinished:
         os.close(self._pixels)
         # The lock goes with it.
         os.close(self._journal)
+        for path in self._to_remove:
+            path.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Remove the files."""
+        """Remove the files; where the system removes no open ones, when they are closed."""
         for path in (self._pixels_path, self._journal_path):
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except PermissionError:
+                self._to_remove.append(path)
 
     def _take_up(self, key: Mapping[str, Any]) -> None:
         length = self.size[0] * self.size[1] * self.dtype.itemsize
@@ -126,7 +132,7 @@ class Unfinished:
             os.ftruncate(self._journal, 0)
             os.ftruncate(self._pixels, 0)
             # A disk that is too small is found out now, not after hours.
-            os.posix_fallocate(self._pixels, 0, length)
+            reserve(self._pixels, self._pixels_path, length)
             os.lseek(self._journal, 0, os.SEEK_SET)
             os.write(self._journal, f"{first}\n".encode("ascii"))
         os.lseek(self._journal, 0, os.SEEK_END)
@@ -154,7 +160,7 @@ class Unfinished:
     def _read(self, at: int, length: int) -> bytes:
         pieces = []
         while length:
-            piece = os.pread(self._pixels, length, at)
+            piece = read_at(self._pixels, length, at)
             if not piece:
                 raise OutputError(
                     self._pixels_path,
@@ -166,14 +172,12 @@ class Unfinished:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _lock(self) -> None:
-        try:
-            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock(self._journal):
             raise OutputError(
                 self.path,
                 found="another run is making this mask",
                 mend="Wait for it, or give the results another place",
-            ) from None
+            )
 
     @contextlib.contextmanager
     def _complaining(self) -> Iterator[None]:
@@ -202,9 +206,3 @@ def _beside(path: Path) -> tuple[Path, Path]:
         path.with_name(f".{path.name}.unfinished"),
         path.with_name(f".{path.name}.journal"),
     )
-
-
-def _write_at(file: int, content: bytes, at: int) -> None:
-    written = 0
-    while written < len(content):
-        written += os.pwrite(file, content[written:] if written else content, at + written)
