@@ -193,6 +193,39 @@ def test_an_unknown_backbone_is_refused(path: Path) -> None:
         read_checkpoint(rewritten(path, {"network": strange}))
 
 
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize("key", ["network", "labels", "preprocessing", "provenance"])
+def test_texts_too_deep_to_be_read_are_refused(path: Path, key: str) -> None:
+    with pytest.raises(ModelError, match="does not describe a model") as caught:
+        read_checkpoint(rewritten(path, {key: DEEP}))
+    assert len(str(caught.value)) < 500
+
+
+def test_a_header_too_deep_to_be_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(struct.pack("<Q", len(DEEP)) + DEEP.encode())
+    for read in (read_checkpoint, stored_checksum):
+        with pytest.raises(ModelError, match="no perpixel model"):
+            read(path)
+
+
+def test_a_format_of_thousands_of_digits_is_a_newer_one(path: Path) -> None:
+    with pytest.raises(ModelError, match="Upgrade") as caught:
+        read_checkpoint(rewritten(path, {"format_version": "9" * 5000}))
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("size", [10**9, 10**18, 10**30])
+@pytest.mark.parametrize("name", ["head_channels", "bands"])
+def test_a_network_of_absurd_size_is_refused(path: Path, name: str, size: int) -> None:
+    vast = CONFIG.model_copy(update={name: size}).model_dump_json()
+    with pytest.raises(ModelError, match=r"cannot be built|do not fit the network") as caught:
+        read_checkpoint(rewritten(path, {"network": vast}))
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     model: Checkpoint, path: Path, monkeypatch: pytest.MonkeyPatch, step: str

@@ -109,10 +109,11 @@ def parsed(content: bytes, path: Path) -> Checkpoint:
     """
     metadata = _metadata(path, content)
     version = metadata.get("format_version", "")
-    if version.isdecimal() and int(version) > VERSION:
+    # Python does not read a number of thousands of digits.
+    if version.isdecimal() and (len(version) > 9 or int(version) > VERSION):
         raise ModelError(
             path,
-            found=f"model format {version}",
+            found=f"model format {version:.9}",
             expected=f"format {VERSION} or older",
             mend="Upgrade perpixel: the file was made by a newer one",
         )
@@ -129,7 +130,7 @@ def parsed(content: bytes, path: Path) -> Checkpoint:
             stored=stored,
         )
         _check_fit(path, checkpoint)
-    except (KeyError, ValueError, ValidationError, SafetensorError) as error:
+    except (KeyError, ValueError, RecursionError, ValidationError, SafetensorError) as error:
         found = f"its header does not describe a model ({' '.join(str(error).split())[:200]})"
         raise _refuse(path, found) from None
     return checkpoint
@@ -204,7 +205,7 @@ def metadata_of(content: bytes) -> dict[str, str] | None:
     length = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else 0
     try:
         header = json.loads(content[8 : 8 + length])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     if not isinstance(metadata, dict):
@@ -238,8 +239,10 @@ def _check_fit(path: Path, checkpoint: Checkpoint) -> None:
     try:
         with torch.device("meta"):
             network = build(checkpoint.network)
-    except PerpixelError as error:
-        raise _refuse(path, f"its network cannot be built ({error})") from None
+    except (PerpixelError, RuntimeError, OverflowError, TypeError) as error:
+        # torch has a class of its own for every kind of size that it cannot make.
+        why = " ".join(str(error).split())[:200]
+        raise _refuse(path, f"its network cannot be built ({why})") from None
     theirs, ours = checkpoint.weights, network.state_dict()
     differences = [f"lacks {name}" for name in ours if name not in theirs]
     differences += [f"has unknown {name}" for name in theirs if name not in ours]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import io
+import itertools
 import pickle
 import subprocess
 import sys
@@ -113,6 +114,64 @@ def test_a_busy_server_is_asked_again_when_it_says(
         assert slept == []
         assert patient.mask(file).shape == (9, 9)
     assert slept == [1.0]
+
+
+class Refusal(http.server.BaseHTTPRequestHandler):
+    """A server that is not ready, and says when to ask again in `after`."""
+
+    after = ""
+    status = 503
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.send_header("Retry-After", self.after)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("status", [503, 429])
+@pytest.mark.parametrize(
+    ("after", "least", "most"),
+    [
+        ("3", 3, 3),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
+        ("Wed, 21 Oct 2122 07:28:00 GMT", 1e9, 1e10),
+        ("Wed, 21 Oct 2122 07:28:00 -0000", 1e9, 1e10),
+        ("Wed, 99 Oct 2015", 1, 1),
+        ("soon", 1, 1),
+        ("nan", 1, 1),
+        ("-5", 1, 1),
+        ("", 1, 1),
+    ],
+)
+def test_a_server_may_say_in_any_way_when_to_ask_again(
+    monkeypatch: pytest.MonkeyPatch, status: int, after: str, least: float, most: float
+) -> None:
+    monkeypatch.setattr(Refusal, "after", after)
+    monkeypatch.setattr(Refusal, "status", status)
+    slept: list[float] = []
+    # There is patience for any wait, once.
+    looks = itertools.cycle([0.0, -1e11, 1e11])
+    clock = SimpleNamespace(monotonic=lambda: next(looks), sleep=slept.append)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusal) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with Client(f"http://127.0.0.1:{server.server_port}") as client:
+                monkeypatch.setattr(client_module, "time", clock)
+                if status == 503:
+                    assert not client.ready()
+                with pytest.raises(ServerError) as raised:
+                    client.model()
+        finally:
+            server.shutdown()
+            thread.join()
+    assert raised.value.status == status
+    assert all(least <= wait <= most for wait in slept)
+    assert len(slept) == (status == 429)
 
 
 @contextmanager

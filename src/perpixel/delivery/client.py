@@ -8,6 +8,8 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -185,7 +187,7 @@ class Client:
             response, content = self._once(method, path, body, accept)
             if response.status == _OK:
                 return content
-            wait = float(response.headers.get("Retry-After", "1"))
+            wait = _seconds(response.headers.get("Retry-After", "1"))
             if response.status != _BUSY or time.monotonic() + wait > end:
                 raise _told(response.status, content)
             time.sleep(wait)
@@ -211,6 +213,19 @@ class Client:
             # What is left of the answer would be taken for the next one.
             self.close()
             raise
+
+
+def _seconds(retry_after: str) -> float:
+    """The wait that an answer asks for, which is a number of seconds or a date; 1 where neither."""
+    try:
+        if retry_after.strip().isdecimal():
+            return float(retry_after)
+        date = parsedate_to_datetime(retry_after)
+        # One without a zone is UTC, as all of HTTP's are.
+        wait = date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)
+        return max(wait.total_seconds(), 0.0)
+    except (ValueError, OverflowError):
+        return 1.0
 
 
 def _told(status: int, content: bytes) -> ServerError:

@@ -126,3 +126,25 @@ def test_a_single_candidate_is_not_measured(cache: Path) -> None:
 def test_a_single_candidate_that_cannot_is_an_error(cache: Path) -> None:
     with pytest.raises(ConfigError, match="it cannot"):
         _ = Bench(openvino_fp32=None).runtime().choice
+
+
+def test_where_none_can_the_error_says_why_each_time(cache: Path) -> None:
+    for _ in range(2):
+        bench = Bench(openvino_bf16=None, openvino_fp32=None)
+        with pytest.raises(ConfigError, match="it cannot"):
+            _ = bench.runtime().choice
+        assert bench.made == ["openvino_bf16", "openvino_fp32"]
+    # Another model of the same network can.
+    assert Bench(openvino_bf16=0.5, openvino_fp32=1.0).runtime().choice.precision == "bf16"
+
+
+def test_a_model_that_the_networks_fastest_cannot_compute_takes_the_next(cache: Path) -> None:
+    _ = Bench(openvino_bf16=0.125, openvino_fp32=0.25, torch_fp32=0.5).runtime().choice
+    bench = Bench(openvino_bf16=None, openvino_fp32=None, torch_fp32=0.5)
+    assert str(bench.runtime().choice) == (
+        "torch fp32 (the fastest measured on this CPU at 512×512: torch fp32 500 ms; "
+        "openvino bf16 cannot; openvino fp32 cannot)"
+    )
+    assert bench.made == ["openvino_bf16", "openvino_fp32", "torch_fp32"]
+    with pytest.raises(ConfigError, match="it cannot"):
+        _ = Bench(openvino_bf16=None, openvino_fp32=None, torch_fp32=None).runtime().choice

@@ -166,6 +166,29 @@ def test_a_network_that_openvino_does_not_compute_rightly_is_refused(
     assert auto.choice.reason.endswith("; openvino fp32 cannot")
 
 
+@pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime", "openvino"])
+def test_that_a_network_cannot_be_converted_is_forgotten_with_other_packages(
+    model_file, cache, monkeypatch, package
+):
+    monkeypatch.setattr(selection, "find_spec", lambda name: name)
+    monkeypatch.setattr(selection, "has_bf16", lambda: True)
+    tried = []
+
+    def refuse(*given):
+        tried.append(given)
+        raise ConfigError("runtime openvino", found="it cannot", mend="Use runtime torch")
+
+    monkeypatch.setattr(selection, "openvino_graph", refuse)
+    for _ in range(2):
+        model = load(model_file, "cpu", precision="fp32")
+        assert model.choice.reason.endswith("; openvino fp32 cannot")
+        assert len(tried) == 1
+    own = selection.version
+    monkeypatch.setattr(selection, "version", lambda name: "9.9" if name == package else own(name))
+    assert load(model_file, "cpu", precision="fp32").choice.runtime == "torch"
+    assert len(tried) == 2
+
+
 def test_the_environment_says_what_auto_is(model_file, cache, monkeypatch):
     monkeypatch.setenv("PERPIXEL_RUNTIME", "torch")
     monkeypatch.setenv("PERPIXEL_PRECISION", "fp32")

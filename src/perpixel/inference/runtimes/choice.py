@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -101,7 +102,7 @@ class AutoRuntime:
         """What was chosen, and why.
 
         Raises:
-            ConfigError: the only candidate cannot compute the model.
+            ConfigError: no candidate can compute the model.
         """
         return self._choose()[1]
 
@@ -112,22 +113,38 @@ class AutoRuntime:
     def _choose(self) -> tuple[Runtime, Choice]:
         with self._lock:
             if self._chosen is None:
-                best, reason = self._candidates[0], self._reason
+                only = self._candidates[0]
                 if len(self._candidates) > 1:
-                    seconds = remembered(self._about, self._measure)
-                    known = {one.title: one for one in self._candidates}
-                    times = {title: seconds.get(title) for title in known}
-                    ran = {title: time for title, time in times.items() if time is not None}
-                    # torch in fp32 is among them, and computes every network.
-                    best = known[min(ran, key=lambda title: ran[title])]
-                    reason = told(times, self._device)
-                runtime = self._made.pop(best.title, None) or best.make()
-                self._made.clear()
-                self._chosen = runtime, Choice(best.runtime, best.precision, reason)
+                    self._chosen = self._fastest(remembered(self._about, self._measure))
+                else:
+                    choice = Choice(only.runtime, only.precision, self._reason)
+                    self._chosen = only.make(), choice
             return self._chosen
 
+    def _fastest(self, seconds: Seconds) -> tuple[Runtime, Choice]:
+        """The fastest that can be made, and the choice of it."""
+        times = {one.title: seconds.get(one.title) for one in self._candidates}
+        ranked = sorted(self._candidates, key=lambda one: times[one.title] or math.inf)
+        for candidate in ranked:
+            try:
+                runtime = self._made.pop(candidate.title, None) or candidate.make()
+            except ConfigError:
+                # The times are the network's: with other weights a conversion can fail.
+                times[candidate.title] = None
+                if candidate is ranked[-1]:
+                    raise
+            else:
+                break
+        self._made.clear()
+        reason = told(times, self._device)
+        return runtime, Choice(candidate.runtime, candidate.precision, reason)
+
     def _measure(self) -> Seconds:
-        """Seconds for each candidate; the fastest so far is kept for use."""
+        """Seconds for each candidate; the fastest so far is kept for use.
+
+        Raises:
+            ConfigError: none can be made; so that this is not remembered for other models.
+        """
         # Own random numbers: the caller's go on as they would have.
         generator = torch.Generator().manual_seed(0)
         images = torch.randn(1, self._bands, SIZE, SIZE, generator=generator).to(self._device)
@@ -138,6 +155,8 @@ class AutoRuntime:
                 runtime = candidate.make()
             except ConfigError:
                 seconds[candidate.title] = None
+                if len(seconds) == len(self._candidates) and fastest is None:
+                    raise
                 continue
             took = timed(runtime, images, fastest)
             seconds[candidate.title] = took

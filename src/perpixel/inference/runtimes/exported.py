@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import tempfile
 import warnings
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from perpixel.inference.runtimes import packages
 from perpixel.inference.runtimes.card import FORMAT, KEY, VERSION, ExportCard
 from perpixel.inference.runtimes.onnx_runtime import OnnxRuntime
 from perpixel.inference.runtimes.openvino_runtime import OpenVinoRuntime
+from perpixel.inference.runtimes.program_file import archived, card_text, checked_parts
 from perpixel.inference.runtimes.runtime import Precision, Runtime
 from perpixel.inference.runtimes.torch_runtime import TorchRuntime
 from perpixel.score_map import Placement, ScoreMap
@@ -163,23 +163,16 @@ def _read_openvino(path: Path, precision: Precision | None) -> ExportedModel:
 
 
 def _read_program(path: Path, precision: Precision | None, device: torch.device) -> ExportedModel:
-    extra = {KEY: ""}
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-            pickled = [
-                one.filename
-                for one in archive.infolist()
-                if one.filename.endswith((".pt", ".pkl")) and one.file_size
-            ]
-        if damaged or pickled:
-            found = f"{damaged} is damaged" if damaged else f"it holds a pickle ({pickled[0]})"
-            raise _refused(path, found)
-        program = torch.export.load(path, extra_files=extra)
-    except (zipfile.BadZipFile, RuntimeError, ValueError, KeyError) as error:
-        raise _refused(path, _line(error)) from None
-    card = _card(path, extra[KEY])
+        parts = checked_parts(path)
+    except Exception as error:  # zipfile and json have a class of their own for every damage
+        raise _refused(path, _line(error) or type(error).__name__) from None
+    card = _card(path, card_text(parts))
     _check_precision(path, precision, card, ("bf16", "fp16"))
+    try:
+        program = torch.export.load(archived(parts))
+    except Exception as error:  # torch raises what it likes about what is no program
+        raise _refused(path, _line(error) or type(error).__name__) from None
     if device.type != "cpu":
         from torch.export.passes import move_to_device_pass
 

@@ -258,7 +258,8 @@ def _about(device: torch.device, candidates: Sequence[Candidate], network: str) 
         "candidates": ", ".join(candidate.title for candidate in candidates),
         "network": network,
     }
-    for package in ("perpixel", "torch", "openvino"):
+    # Those that convert, too: with others a network may be convertible that was not.
+    for package in ("perpixel", "torch", "onnx", "onnxscript", "onnxruntime", "openvino"):
         try:
             about[package] = version(package)
         except PackageNotFoundError:
