@@ -61,6 +61,12 @@ def test_links_to_one_file_have_masks_of_their_own_names(tmp_path: Path) -> None
     assert mask_names(found) == ["one/a.png", "two/a.png"]
 
 
+def test_a_link_to_nothing_is_listed_for_a_worker_to_say_so(tmp_path: Path) -> None:
+    (tmp_path / "a.png").symlink_to(tmp_path / "nowhere.png")
+    (found,) = find_images([str(tmp_path)], str(tmp_path / "out"))
+    assert found.address == str(tmp_path / "a.png")
+
+
 def test_a_store_is_listed_as_the_same_folder_on_disk(
     images: Path, tmp_path: Path, memory: Any
 ) -> None:

@@ -51,7 +51,8 @@ def find_images(inputs: Sequence[str], out: str) -> list[Image]:
     if local:
         here = None if is_address(out) else Path(out.removeprefix("file://"))
         for one in expand(local, here):
-            info = one.path.stat()
+            # A link to nothing is an image as well: the worker says what is wrong with it.
+            info = one.path.stat() if one.path.exists() else one.path.lstat()
             entry = Entry(info.st_size, info.st_mtime, str(info.st_mtime_ns))
             path = str(one.path.absolute())
             found[path] = Image(path, str(one.place), one.relative.as_posix(), entry)
