@@ -51,7 +51,7 @@ def measured(name: str, data: Path) -> dict[str, Any]:
     confusions = [Confusion(labels) for _ in SHARES]
     calibrations = [Calibration(labels) for _ in SHARES]
     for sample, mask in labelled_samples(model, dataset.split("val")):
-        image = model.preprocessing(torch.from_numpy(sample.image)[None])
+        image = model.preprocessing(torch.tensor(sample.image)[None])
         scored = network(image.contiguous(memory_format=torch.channels_last))
         for share, confusion, calibration in zip(SHARES, confusions, calibrations, strict=True):
             shifted = replace(scored, scores=scored.scores + share * added)
