@@ -34,8 +34,6 @@ ORDER = (
     "cli",
 )
 SIBLINGS = {"kernels", "data", "networks", "metrics"}
-# A network may compute with a kernel of ours.
-BESIDE = {"networks": {"kernels"}}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc"}
 LONGEST = 300
 
@@ -56,7 +54,7 @@ def wrong_arrows(part: str, source: str) -> list[str]:
     """What a file of this part imports but must not."""
     allowed = set(ORDER[: ORDER.index(part) + 1])
     if part in SIBLINGS:
-        allowed -= SIBLINGS - {part} - BESIDE.get(part, set())
+        allowed -= SIBLINGS - {part}
     return sorted(name for name in imported(source) if name.split(".")[1] not in allowed)
 
 

@@ -9,7 +9,7 @@ import torch
 from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
 
-from perpixel.networks.convolution import DepthwiseConv2d, FixedPadConv2d, adapt_convolutions
+from perpixel.networks.convolution import DepthwiseConv2d, adapt_convolutions
 
 
 def gradients(layer: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
@@ -54,24 +54,6 @@ def test_a_depthwise_convolution_is_the_plain_one(
     images = torch.randn(2, 6, 9, 11, dtype=torch.float64)
     for found, expected in zip(gradients(adapted, images), gradients(plain, images), strict=True):
         torch.testing.assert_close(found, expected)
-
-
-@pytest.mark.parametrize("kernel", [3, 5])
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("kind", [DepthwiseConv2d, FixedPadConv2d])
-def test_in_training_the_gradient_is_the_kernels_and_the_same(
-    kernel: int, stride: int, kind: type[DepthwiseConv2d]
-) -> None:
-    padding = kernel // 2 if kind is DepthwiseConv2d else 0
-    layer = kind(32, 32, kernel, stride, padding=padding, groups=32, bias=False)
-    images = torch.randn(2, 32, 10, 14).contiguous(memory_format=torch.channels_last)
-    assert "perpixel_depthwise" in type(layer(images).grad_fn).__name__
-    trained = gradients(layer, images)
-    layer.zero_grad()
-    layer.eval()  # as torch has it
-    assert "perpixel_depthwise" not in type(layer(images).grad_fn).__name__
-    for found, expected in zip(trained, gradients(layer, images), strict=True):
-        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_depthwise_layers_train_in_fp32_beside_bf16_and_predict_in_bf16() -> None:
