@@ -86,8 +86,13 @@ def pixels(tab: Any, name: str) -> np.ndarray:
     """A picture of the page, as the browser decoded it, (h, w, 3)."""
     size = tab.evaluate(
         """async (name) => {
-            const image = document.querySelector(`#${name} img`);
-            await image.decode();
+            const find = () => document.querySelector(`#${name} img`);
+            let image = find();
+            // A picture that is exchanged for the next one meanwhile cannot be decoded any more.
+            while (!(await image.decode().then(() => true, () => false))) {
+                await new Promise((later) => setTimeout(later, 50));
+                image = find();
+            }
             const canvas = document.createElement("canvas");
             canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
             const context = canvas.getContext("2d");
@@ -408,14 +413,22 @@ def walk_to(tab: Any, part: str, kind: str = "", name: str = "") -> None:
     raise AssertionError(f"the keyboard does not reach {part}")
 
 
+def choose(tab: Any, file: Path) -> None:
+    """Open the upload by keyboard, and choose a file."""
+    # Playwright does not wait until the browser hands choosers over: asked for only when Enter is
+    # pressed, it may come after the browser's own chooser, which nobody closes.
+    tab.on("filechooser", lambda chooser: None)
+    walk_to(tab, "picture", "submit")
+    with tab.expect_file_chooser() as chooser:
+        tab.keyboard.press("Enter")
+    chooser.value.set_files(file)
+
+
 def test_all_is_reached_and_used_by_keyboard(
     tab: Any, street: Path, model: Model, segmentation: Segmentation
 ) -> None:
     tab.locator("body").click(position={"x": 2, "y": 2})
-    walk_to(tab, "picture", "submit")
-    with tab.expect_file_chooser() as chooser:
-        tab.keyboard.press("Enter")
-    chooser.value.set_files(street)
+    choose(tab, street)
     wait_for_result(tab, "street.png")
     everything = present(segmentation)
 
