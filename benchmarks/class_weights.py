@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from measure import RESULTS, machine
-from page_table import markdown, with_table
+from page_table import markdown, write_table
 
 import perpixel
 from perpixel import kernels
@@ -89,8 +89,7 @@ def main() -> None:
     options = parser.parse_args()
     kept = measured(options.model, options.data)
     write_whole(KEPT, (json.dumps(kept, indent=1) + "\n").encode())
-    text = PAGE.read_text(encoding="utf-8")
-    write_whole(PAGE, with_table(text, "benchmarks/class_weights.py", table(kept)).encode())
+    write_table(PAGE, "benchmarks/class_weights.py", table(kept))
     print(table(kept))
 
 

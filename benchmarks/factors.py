@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 from one_run import finished, go
-from page_table import markdown, with_table
+from page_table import markdown, write_table
 
 from perpixel.whole_file import write_whole
 
@@ -144,8 +144,7 @@ def main() -> None:
         KEPT.parent.mkdir(exist_ok=True)
         write_whole(KEPT, (json.dumps(kept, indent=1, ensure_ascii=False) + "\n").encode())
         print(f"{name}, seed {seed}: {found['validation']['mean_iou']:.4f}", flush=True)
-    text = PAGE.read_text(encoding="utf-8")
-    write_whole(PAGE, with_table(text, "benchmarks/factors.py", table(kept["runs"])).encode())
+    write_table(PAGE, "benchmarks/factors.py", table(kept["runs"]))
     print(table(kept["runs"]))
 
 

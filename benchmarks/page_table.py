@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+
+from perpixel.whole_file import write_whole
 
 
 def with_table(page: str, name: str, table: str) -> str:
@@ -22,6 +25,12 @@ def with_table(page: str, name: str, table: str) -> str:
     if not found or not closed:
         raise ValueError(f"the page has no {begin.strip()} with an {end} after it")
     return f"{before}{begin}{table}\n{end}{after}"
+
+
+def write_table(page: Path, name: str, table: str) -> None:
+    """Put the table into the page's file; see `with_table`."""
+    text = with_table(page.read_text(encoding="utf-8"), name, table)
+    write_whole(page, text.encode())
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from one_run import finished, go
-from page_table import with_table
+from page_table import write_table
 
 from perpixel.whole_file import write_whole
 
@@ -94,17 +94,11 @@ def table(kept: Kept) -> str:
     return "\n".join(rows)
 
 
-def page(text: str, kept: Kept) -> str:
-    """The page with the table in its place."""
-    return with_table(text, "benchmarks/recipes.py", table(kept))
-
-
 def save(kept: Kept) -> None:
     """The results so far, and the page with them."""
     KEPT.parent.mkdir(exist_ok=True)
     write_whole(KEPT, (json.dumps(kept, indent=1, ensure_ascii=False) + "\n").encode())
-    readme = FOLDER / "README.md"
-    write_whole(readme, page(readme.read_text(encoding="utf-8"), kept).encode())
+    write_table(FOLDER / "README.md", "benchmarks/recipes.py", table(kept))
 
 
 def main() -> None:
