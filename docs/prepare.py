@@ -20,7 +20,9 @@ os.environ["COLUMNS"] = "100"  # as wide as a page; read when the command's cons
 
 import numpy as np
 import pictures
+from drawing import DPI, INK
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image
 
 from perpixel.cli.app import app
@@ -51,10 +53,10 @@ def main() -> None:
     for folder in (PICTURES, PRINTED, WORK):
         folder.mkdir(parents=True)
     for name in (*pictures.ABOUT_AN_IMAGE, *pictures.BY_THEMSELVES):
-        pictures.picture(name).savefig(PICTURES / f"{name}.png", dpi=pictures.DPI)
+        pictures.picture(name).savefig(PICTURES / f"{name}.png", dpi=DPI)
     os.chdir(WORK)
     write_scenes(Path("photographs"), 0, SCENES)
-    scenes_and_masks().savefig(PICTURES / "scenes.png", dpi=pictures.DPI)
+    scenes_and_masks().savefig(PICTURES / "scenes.png", dpi=DPI)
     run_commands()
     STAMP.write_text(stamp)
 
@@ -105,7 +107,7 @@ def scenes_and_masks() -> Figure:
             panel.set_xticks([])
             panel.set_yticks([])
     handles = [
-        pictures.Rectangle((0, 0), 1, 1, facecolor=np.divide(colour, 255), edgecolor=pictures.INK)
+        Rectangle((0, 0), 1, 1, facecolor=np.divide(colour, 255), edgecolor=INK)
         for colour in CLASSES.colours
     ]
     figure.legend(handles, CLASSES.names, ncols=len(handles), loc="outside lower center")

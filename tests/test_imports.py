@@ -33,9 +33,12 @@ ORDER = (
     "delivery",
     "cli",
 )
+# The public names, which come from everywhere, and the command as a module.
+WITHOUT_ORDER = {"__init__", "public", "__main__"}
 SIBLINGS = {"kernels", "data", "networks", "metrics"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc"}
 LONGEST = 300
+PROJECT = Path(__file__).parents[1]
 
 
 def imported(source: str) -> set[str]:
@@ -75,8 +78,7 @@ def part_of(file: Path) -> str:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_imports_go_one_way(file: Path) -> None:
-    # The public names come from everywhere.
-    if file not in (ROOT / "__init__.py", ROOT / "public.py"):
+    if part_of(file) not in WITHOUT_ORDER:
         assert wrong_arrows(part_of(file), file.read_text(encoding="utf-8")) == []
 
 
@@ -95,7 +97,7 @@ def test_a_wrong_arrow_is_seen(part: str, source: str) -> None:
 
 
 def test_every_part_has_its_place_in_the_order() -> None:
-    assert {part_of(file) for file in FILES} - {"__init__", "public"} <= set(ORDER)
+    assert {part_of(file) for file in FILES} - WITHOUT_ORDER <= set(ORDER)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
@@ -110,9 +112,12 @@ def test_a_print_or_an_exit_is_seen(source: str) -> None:
 
 
 def test_files_are_short_and_named_for_what_they_hold() -> None:
-    for file in FILES:
+    others = [
+        path for part in ("tests", "benchmarks", "docs") for path in (PROJECT / part).rglob("*.py")
+    ]
+    for file in (*FILES, *others):
         assert len(file.read_text(encoding="utf-8").splitlines()) <= LONGEST, file
-        assert not VAGUE & set(file.relative_to(ROOT).with_suffix("").parts), file
+        assert not VAGUE & {file.stem, file.parent.name}, file
 
 
 @pytest.mark.parametrize("module", ["perpixel", "perpixel.cli.app"])

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import runpy
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import typer
 
 from cli.conftest import Command
-from perpixel.cli.app import main
+from perpixel.cli.app import app, main
 from perpixel.cli.scales import repeated
 from perpixel.inference import predictor
 
-COMMANDS = (
-    *("train", "evaluate", "predict", "explain", "heatmap", "import"),
-    *("report", "compare", "demo"),
-)
+COMMANDS = tuple(typer.main.get_command(app).commands)
 
 
 def test_the_version_is_the_package_s(command: Command) -> None:
     assert command("--version").stdout == f"perpixel {version('perpixel')}\n"
 
 
+def test_the_package_is_run_as_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["perpixel", "--version"])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_module("perpixel", run_name="__main__")
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"perpixel {version('perpixel')}\n"
+
+
 def test_help_names_every_command(command: Command) -> None:
     shown = command("--help")
     assert shown.exit_code == 0
+    assert len(COMMANDS) > 10
     assert all(name in shown.stdout for name in COMMANDS)
 
 

@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from data.check.planted import FAULTS, write_right
+from data.check.planted import FAULTS
+from data.check.right import write_right
 
 from cli.conftest import QUICK, Command
 

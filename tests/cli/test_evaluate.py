@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data.written import save
+from data.written.small import save
 
 import perpixel
 from cli.conftest import Command

@@ -14,7 +14,8 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from data.written import HEIGHT, WIDTH, WRITERS, picture, save
+from data.written import WRITERS
+from data.written.small import HEIGHT, WIDTH, picture, save
 from perpixel.data.check.folder import check_folder
 from perpixel.data.dataset import Pair
 from perpixel.data.division import VALIDATION_SHARE, Folds, divide

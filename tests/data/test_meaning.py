@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.written import VOID, coded, drawn, masks_of, picture, save
+from data.written.small import VOID, coded, drawn, masks_of, picture, save
 from perpixel.data import mask_values
 from perpixel.data.colour_names import colour_names
 from perpixel.data.dataset import Dataset, Pair

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.written import VOID, WRITERS, Written
+from data.written import WRITERS
+from data.written.small import VOID, Written
 from perpixel.data.dataset import Dataset, Pair
 from perpixel.data.layouts import LAYOUTS, open_dataset
 from perpixel.data.masks import read_stored

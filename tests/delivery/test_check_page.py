@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
-from data.check.planted import cut, one_mask, picture, with_value, write, write_right
+from data.check.planted import cut, one_mask, with_value
+from data.check.right import picture, write, write_right
 from PIL import Image
 
 from perpixel.data.check.folder import check_folder

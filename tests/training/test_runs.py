@@ -12,7 +12,7 @@ from perpixel.errors import ConfigError, Stopped
 from perpixel.training import TrainConfig, files, train
 from perpixel.training.runs import runs_in
 from perpixel.training.state_file import STATE
-from training.test_survival import StopAt
+from training.stopping import StopAt
 
 
 def test_each_run_says_what_it_is_and_how_far(quick: TrainConfig, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from perpixel.errors import ConfigError
 from perpixel.training import TrainConfig, files, trackers, train
-from training.test_survival import StopAt
+from training.stopping import StopAt
 
 
 class Recorder:

@@ -1,4 +1,4 @@
-"""A small dataset that is right, and faults to plant in it, one by one.
+"""Faults to plant in a small dataset that is right, one by one.
 
 `FAULTS[name]` spoils a folder that `write_right` wrote, and says which file has to be named, and
 which words the mend has to have."""
@@ -15,11 +15,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from data.check.right import HEIGHT, NAMES, WIDTH, drawn, masks, picture, write
 from data.conftest import tiff_bytes
 
-HEIGHT, WIDTH = 36, 52
-NAMES = {"train": ("a", "b", "c", "d"), "val": ("e", "f")}
-CLASSES = "classes: [sky, road, tree]\nignore_index: 255\n"
 COLOURED = (
     "classes:\n- {name: sky, color: [70, 130, 180]}\n- {name: road, color: [128, 64, 128]}\n"
     "- {name: tree, color: [107, 142, 35]}\n"
@@ -34,40 +32,6 @@ class Fault:
     plant: Callable[[Path], object]
     names: str
     mend: str
-
-
-def picture(seed: int, size: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
-    """A smooth photograph of nothing, (H, W, 3) uint8; another seed is no near copy."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
-    return cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
-
-
-def drawn(seed: int) -> np.ndarray:
-    """A mask of blocks of 4 × 4 pixels of three classes, with a corner that has no label."""
-    rng = np.random.default_rng(100 + seed)
-    mask = rng.integers(0, 3, (HEIGHT // 4, WIDTH // 4), np.uint8).repeat(4, 0).repeat(4, 1)
-    mask[:4, :4] = 255
-    return mask
-
-
-def write_right(root: Path) -> Path:
-    """Write a dataset without a fault."""
-    for split, stems in NAMES.items():
-        (root / split / "images").mkdir(parents=True)
-        (root / split / "masks").mkdir()
-        for stem in stems:
-            Image.fromarray(picture(ord(stem))).save(root / split / "images" / f"{stem}.png")
-            Image.fromarray(drawn(ord(stem))).save(root / split / "masks" / f"{stem}.png")
-    (root / "classes.yaml").write_text(CLASSES, encoding="utf-8")
-    return root
-
-
-def masks(root: Path) -> list[Path]:
-    return sorted(root.glob("*/masks/*.png"))
-
-
-def write(path: Path, pixels: np.ndarray, **options: object) -> None:
-    Image.fromarray(pixels).save(path, **options)
 
 
 def every_mask(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
@@ -300,11 +264,7 @@ FAULTS: dict[str, Fault] = {
     "16 bits among 8": Fault(wide_image("train", "b"), "b.png", "Convert the images"),
     "16 bits in validation alone": Fault(wide_image("val", "e"), "e.png", "Convert the images"),
     "pixels that are no numbers": Fault(not_numbers, "b.tif", "Fill those pixels"),
-    "training masks without a label": Fault(
-        unlabelled,
-        "a.png",
-        "Label the pixels",
-    ),
+    "training masks without a label": Fault(unlabelled, "a.png", "Label the pixels"),
     "0 and 255 for three classes": Fault(
         every_mask(levels(0, 255, 255)), "a.png", "name two classes"
     ),

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data.check.planted import drawn
+from data.check.right import drawn
 from perpixel.data.check.blending import Blending, near_edges, seams
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data.check.planted import picture
+from data.check.right import picture
 from perpixel.data.check.fingerprint import Fingerprint, fingerprint, near_copies
 
 SIZE = (120, 161)

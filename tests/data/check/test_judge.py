@@ -11,16 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.check.planted import (
-    damaged_inside,
-    drawn,
-    every_mask,
-    levels,
-    masks,
-    picture,
-    write,
-    write_right,
-)
+from data.check.planted import damaged_inside, every_mask, levels
+from data.check.right import drawn, masks, picture, write, write_right
 from perpixel.data.check.finding import Finding, refuse
 from perpixel.data.check.folder import check_folder
 from perpixel.data.layouts import open_dataset

@@ -10,17 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from data.check.planted import (
-    FAULTS,
-    colour_masks,
-    drawn,
-    every_mask,
-    levels,
-    masks,
-    picture,
-    write,
-    write_right,
-)
+from data.check.planted import FAULTS, colour_masks, every_mask, levels
+from data.check.right import drawn, masks, picture, write, write_right
 from data.written import WRITERS
 from perpixel.data.check.folder import check_folder
 from perpixel.data.check.repair import Repair, repair

@@ -14,9 +14,13 @@ import pytest
 import torch
 from PIL import Image
 
+from delivery.cluster.calling import JOB, Make
 from perpixel.checkpoint import Checkpoint, write_checkpoint
 from perpixel.delivery.cluster import packages
 from perpixel.delivery.cluster.attempts import Attempts
+from perpixel.delivery.cluster.job import Job, ModelFiles
+from perpixel.delivery.cluster.place import Place
+from perpixel.delivery.cluster.worker import Worker
 from perpixel.inference.predictor import Model, load
 from perpixel.labels import LabelSpace
 from perpixel.networks import build, network_config
@@ -114,3 +118,14 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Here:
 def attempts(here: Here) -> Any:
     """The handle of a counter."""
     return here.actor(Attempts())
+
+
+@pytest.fixture
+def make(model_file: Path, attempts: Any) -> Make:
+    """`make(out)` is a worker."""
+    files = ModelFiles.read(model_file)
+
+    def made(out: str, job: Job = JOB) -> Worker:
+        return Worker(job, Place(), files, out, attempts)
+
+    return made
