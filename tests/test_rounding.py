@@ -63,6 +63,26 @@ def test_a_halved_file_is_half_as_large_and_loads_as_float32(
     assert {tensor.dtype for tensor in stored.values() if tensor.ndim > 1} == {torch.float16}
 
 
+def test_a_halved_file_counts_no_batches_and_one_that_does_is_read(
+    whole: Checkpoint, tmp_path: Path
+) -> None:
+    weights = {name: tensor.clone() for name, tensor in whole.weights.items()}
+    counters = {name for name in weights if name.endswith("num_batches_tracked")}
+    for name in counters:
+        weights[name].fill_(5)
+    write_checkpoint(tmp_path / "half", replace(whole, weights=weights, stored="float16"))
+    stored = safetensors.torch.load_file(tmp_path / "half")
+    assert counters
+    assert set(weights) - set(stored) == counters
+    network = read_checkpoint(tmp_path / "half").restore()
+    assert {int(network.state_dict()[name]) for name in counters} == {0}
+    metadata = module.metadata_of((tmp_path / "half").read_bytes())
+    assert metadata is not None
+    counted = {**stored, **{name: weights[name] for name in counters}}
+    (tmp_path / "older").write_bytes(signed(counted, metadata | {"checksum": "0" * 64}))
+    assert read_checkpoint(tmp_path / "older").weights.keys() == weights.keys()
+
+
 def test_a_halved_file_that_is_written_again_stays_as_it_is(
     whole: Checkpoint, tmp_path: Path
 ) -> None:

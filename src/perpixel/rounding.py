@@ -2,7 +2,8 @@
 
 Tensors with two axes or more, the convolutions, where nearly all of the bytes are, are rounded to
 the nearest number of 11 binary digits: a relative error of 2⁻¹¹ at most, and below 6e-5 an absolute
-one of 3e-8. Biases and the batch norms' statistics, whose range is wider, stay as they are.
+one of 3e-8. Biases and the batch norms' statistics, whose range is wider, stay as they are. Over
+how many batches those were taken is left out: a halved model that is trained on counts from 0.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from perpixel.errors import ModelError
 
 Stored = Literal["float32", "float16"]
+MEAN, COUNTER = "running_mean", "num_batches_tracked"
 
 
 def stored_as(metadata: Mapping[str, str]) -> Stored:
@@ -41,6 +43,7 @@ def rounded(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {
         name: _nearest(name, tensor) if _is_rounded(tensor) else tensor
         for name, tensor in tensors.items()
+        if not name.endswith(COUNTER)
     }
 
 
@@ -55,8 +58,10 @@ def widened(tensors: Mapping[str, torch.Tensor], stored: Stored) -> dict[str, to
     for name, tensor in tensors.items():
         if _is_rounded(tensor) and tensor.dtype != torch.float16:
             raise ValueError(f"{name} is {tensor.dtype}, not stored as {stored}")
+    norms = [name.removesuffix(MEAN) for name in tensors if name.endswith(MEAN)]
     return {
-        name: tensor.float() if _is_rounded(tensor) else tensor for name, tensor in tensors.items()
+        **{f"{norm}{COUNTER}": torch.zeros((), dtype=torch.int64) for norm in norms},
+        **{name: own.float() if _is_rounded(own) else own for name, own in tensors.items()},
     }
 
 
