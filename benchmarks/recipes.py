@@ -31,7 +31,7 @@ KEPT = Path(__file__).with_name("results") / "recipes.json"
 NAMES = (
     *("cpu-5-minutes", "cpu-45-minutes", "cpu-100-minutes"),
     *("vgg16-fcn32s", "vgg16-fcn16s", "vgg16-fcn8s"),
-    *("deeplabv3plus", "unet", "street", "gpu"),
+    *("deeplabv3plus", "unet", "street", "street-dice", "gpu"),
 )
 COLUMNS = (
     *("recipe", "network", "parameters", "minutes", "mean IoU, each seed", "mean", "machine"),
