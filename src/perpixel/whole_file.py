@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,9 @@ from perpixel.errors import OutputError
 
 # Windows opens no folders, and flushes only files that may be written to.
 WINDOWS = os.name == "nt"
+# What a file system says that flushes no folders (shared folders of virtual machines, some network
+# mounts), or a folder that may be written to and not read: what was renamed in it is renamed.
+NOT_FLUSHED = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -21,6 +25,18 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     with whole(path) as beside:
         beside.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8, as `write_whole` does.
+
+    What UTF-8 cannot hold, bytes of a file's name that are no text, is written as JSON has it: an
+    escape such as `\\udcdf`.
+
+    Raises:
+        OutputError: as `write_whole`.
+    """
+    write_whole(path, text.encode("utf-8", "backslashreplace"))
 
 
 @contextmanager
@@ -37,6 +53,9 @@ def whole(path: Path, beside: Path | None = None) -> Iterator[Path]:
     Raises:
         OutputError: the folder is missing or read-only, or the disk is full; nothing is left.
     """
+    if not path.name:
+        mend = "Give the name of a file"
+        raise OutputError(path, found="a folder, where a file is to be written", mend=mend)
     beside = beside or path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         try:
@@ -46,7 +65,7 @@ def whole(path: Path, beside: Path | None = None) -> Iterator[Path]:
         finally:
             with suppress(OSError):
                 beside.unlink(missing_ok=True)
-        flush(path.parent)
+        flush_folder(path.parent)
     except OSError as error:
         raise OutputError(
             path,
@@ -56,17 +75,28 @@ def whole(path: Path, beside: Path | None = None) -> Iterator[Path]:
 
 
 def flush(path: Path) -> None:
-    """See that what was written to a file, or renamed in a folder, is on the disk.
-
-    On Windows only files: there nothing can be said of what was renamed.
+    """See that what was written to a file is on the disk.
 
     Raises:
         OSError: it is not.
     """
-    if WINDOWS and path.is_dir():
-        return
     descriptor = os.open(path, os.O_RDWR if WINDOWS else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def flush_folder(path: Path) -> None:
+    """See that what was renamed in a folder is on the disk, where the file system can be asked.
+
+    Raises:
+        OSError: it is not.
+    """
+    if WINDOWS:
+        return
+    try:
+        flush(path)
+    except OSError as error:
+        if error.errno not in NOT_FLUSHED:
+            raise

@@ -64,16 +64,16 @@ def check(
         ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items())
     )
     if json_file is not None:
-        from perpixel.whole_file import write_whole
+        from perpixel.whole_file import write_text
 
         content = json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n"
-        write_whole(json_file, content.encode())
+        write_text(json_file, content)
         OUT.print(f"wrote {json_file}", soft_wrap=True)
     if html is not None:
         from perpixel.delivery.check_page import check_page
-        from perpixel.whole_file import write_whole
+        from perpixel.whole_file import write_text
 
-        write_whole(html, check_page(report).encode())
+        write_text(html, check_page(report))
         OUT.print(f"wrote {html}", soft_wrap=True)
     if fix is not None:
         _fix(report, fix)

@@ -12,7 +12,7 @@ from perpixel.data.run_lengths import encode_runs
 from perpixel.inference.regions import Region, regions
 from perpixel.inference.segmentation import ClassMask
 from perpixel.labels import LabelSpace
-from perpixel.whole_file import write_whole
+from perpixel.whole_file import write_text
 
 Format = Literal["png", "coco", "labelme"]
 CLASSES = "classes.yaml"
@@ -81,11 +81,11 @@ class LabelmeExport:
             "imageWidth": size[1],
         }
         text = json.dumps(content, ensure_ascii=False, indent=1)
-        write_whole(name.with_name(f"{name.name}.json"), text.encode())
+        write_text(name.with_name(f"{name.name}.json"), text)
 
     def finish(self) -> None:
         """Write the classes: their order and colours, which labelme does not keep."""
-        write_whole(self.out / CLASSES, self.labels.as_yaml().encode())
+        write_text(self.out / CLASSES, self.labels.as_yaml())
 
     def _is_uncovered(self, region: Region, size: tuple[int, ...]) -> bool:
         """What no shape covers is background; only in holes it has to be drawn."""
@@ -160,5 +160,5 @@ class CocoExport:
         }
         (self.out / COCO_FILE).parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-        write_whole(self.out / COCO_FILE, text.encode())
-        write_whole(self.out / CLASSES, self.labels.as_yaml().encode())
+        write_text(self.out / COCO_FILE, text)
+        write_text(self.out / CLASSES, self.labels.as_yaml())

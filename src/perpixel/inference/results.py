@@ -17,7 +17,7 @@ from perpixel.inference.export import Format
 from perpixel.inference.large.prediction import LargePrediction
 from perpixel.inference.predictor import Model
 from perpixel.inference.segmentation import ClassMask
-from perpixel.whole_file import write_whole
+from perpixel.whole_file import write_text
 
 JPEG_QUALITY = 90
 
@@ -144,4 +144,4 @@ def write_areas(path: Path, model: Model, rows: list[list[str]]) -> None:
     table.writerow(["file", *model.labels.names])
     table.writerows(rows)
     make_folder(path.parent)
-    write_whole(path, text.getvalue().encode())
+    write_text(path, text.getvalue())

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from perpixel.checkpoint import intact, metadata_of, signed
 from perpixel.errors import ConfigError, OutputError
-from perpixel.whole_file import flush, write_whole
+from perpixel.whole_file import flush_folder, write_whole
 
 # From the newest to the oldest. A state is written whole as the first, and then moved down.
 NEXT = "state.next.safetensors"
@@ -72,7 +72,7 @@ def write_state(folder: Path, content: bytes) -> None:
         if (folder / STATE).exists():
             (folder / STATE).replace(folder / PREVIOUS)
         (folder / NEXT).replace(folder / STATE)
-        flush(folder)
+        flush_folder(folder)
     except OSError as error:
         raise OutputError(
             folder / STATE,

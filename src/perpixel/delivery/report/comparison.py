@@ -18,7 +18,7 @@ from perpixel.delivery.report.run_folder import OpenRun, open_run
 from perpixel.delivery.report.single import changed_settings, class_rows
 from perpixel.errors import ConfigError
 from perpixel.metrics.bootstrap import Interval, paired_bootstrap
-from perpixel.whole_file import write_whole
+from perpixel.whole_file import write_text
 
 # Images that are shown, those over which the runs differ most.
 SHOWN = 8
@@ -83,7 +83,7 @@ def write_comparison(comparison: Comparison, html: Path, watch: Watch | None = N
     Raises:
         OutputError: it cannot be written.
     """
-    write_whole(html, comparison_page(comparison, watch).encode())
+    write_text(html, comparison_page(comparison, watch))
 
 
 def comparison_page(comparison: Comparison, watch: Watch | None = None) -> str:

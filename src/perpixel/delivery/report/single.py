@@ -18,7 +18,7 @@ from perpixel.inference.examination import ExaminedImage
 from perpixel.metrics.object_size import BUCKETS
 from perpixel.training.config import TrainConfig
 from perpixel.training.files import CONFIG, curves
-from perpixel.whole_file import write_whole
+from perpixel.whole_file import write_text
 
 PAGE = "report.html"
 # How many of the best images are shown, and of the worst.
@@ -49,7 +49,7 @@ def write_report(
     """
     findings = look_at(open_run(folder, split=split, data=data), watch=watch)
     place = html or folder / PAGE
-    write_whole(place, report_page(findings, watch).encode())
+    write_text(place, report_page(findings, watch))
     return place
 
 
