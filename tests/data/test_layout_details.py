@@ -73,9 +73,12 @@ def test_matlab_files_are_read_as_scipy_writes_them(
             read_field(wrong, ["first", "numbers"])
 
 
-def test_labelme_s_circles_rectangles_and_stamps_are_painted_in_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", [bool, np.uint8])  # labelme itself writes bytes of 0 and 1
+def test_labelme_s_circles_rectangles_and_stamps_are_painted_in_order(
+    dtype: type, tmp_path: Path
+) -> None:
     stamp = io.BytesIO()
-    Image.fromarray(np.eye(3, dtype=bool)).save(stamp, "PNG")
+    Image.fromarray(np.eye(3, dtype=dtype)).save(stamp, "PNG")
     shapes = [
         {"label": "a", "shape_type": "rectangle", "points": [[9, 8], [2, 1]]},
         {"label": "b", "shape_type": "circle", "points": [[20, 20], [24, 20]]},

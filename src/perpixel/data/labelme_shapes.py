@@ -97,7 +97,9 @@ def _paint(
         radius = math.hypot(x - edge_x, y - edge_y)
         draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=value, outline=value)
     elif kind == "mask":
-        stamp = Image.open(io.BytesIO(base64.b64decode(shape["mask"]))).convert("1")
+        stored = np.asarray(Image.open(io.BytesIO(base64.b64decode(shape["mask"]))))
+        # labelme writes 0 and 1 as grey: a conversion by Pillow would take both for black.
+        stamp = Image.fromarray(stored > 0)
         picture.paste(value, (round(points[0][0]), round(points[0][1])), stamp)
     elif kind == "polygon":
         draw.polygon(points, fill=value, outline=value)
