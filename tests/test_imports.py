@@ -129,9 +129,11 @@ def test_torch_is_not_imported_before_it_is_needed(module: str) -> None:
 # What Windows, or macOS, has not; the script ends with an error where an import needs it.
 LACKING = """
 import os, signal, sys
+import torch  # goes by the system's name there
 for name in ("fcntl", "grp", "pwd", "termios"):
     sys.modules[name] = None
-del os.posix_fallocate, os.pread, os.pwrite, signal.SIGKILL, signal.SIGCHLD
+del os.posix_fallocate, os.pread, os.pwrite, os.fork, os.register_at_fork
+del signal.SIGKILL, signal.SIGCHLD
 import importlib
 for name in sys.argv[1:]:
     importlib.import_module(name)
@@ -139,7 +141,12 @@ for name in sys.argv[1:]:
 
 
 def test_train_predict_and_demo_are_imported_where_linux_is_not() -> None:
-    modules = ["perpixel.training", "perpixel.inference.folder", "perpixel.delivery.demo"]
+    modules = [
+        "perpixel.kernels.cpu",
+        "perpixel.training",
+        "perpixel.inference.folder",
+        "perpixel.delivery.demo",
+    ]
     modules += ["perpixel.cli.train", "perpixel.cli.predict", "perpixel.cli.demo"]
     command = [sys.executable, "-c", LACKING, *modules]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

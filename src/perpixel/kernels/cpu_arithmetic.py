@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import no_type_check
 
-import numba
-
+from perpixel.kernels.cpu_compiled import part
 from perpixel.kernels.cpu_vector import (
     as_floats,
     bits,
@@ -14,12 +13,6 @@ from perpixel.kernels.cpu_vector import (
     splat_integer,
     where,
 )
-
-# A kernel releases the GIL, so that the threads of `cpu_threads` run side by side, and is compiled
-# when first called with its argument types, from then on read from Numba's cache on disk.
-kernel = numba.njit(nogil=True, cache=True, error_model="numpy")
-# A part of a kernel, compiled into it.
-part = numba.njit(forceinline=True, error_model="numpy")
 
 LOG2_E = 1.4426950408889634
 LN_2 = 0.6931471805599453

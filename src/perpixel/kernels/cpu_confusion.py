@@ -6,7 +6,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from perpixel.kernels.cpu_arithmetic import kernel
+from perpixel.kernels.cpu_compiled import kernel
 
 # Neighbouring pixels mostly fall into the same count. In turn into one of two, an addition need not
 # wait for the one before it.

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import no_type_check
 
-from perpixel.kernels.cpu_arithmetic import LOG2_E, kernel, part
+from perpixel.kernels.cpu_arithmetic import LOG2_E
+from perpixel.kernels.cpu_compiled import kernel, part
 from perpixel.kernels.cpu_gradient_rows import clear, hand_on, scatter
 from perpixel.kernels.cpu_labels import aim, smooth, weigh
 from perpixel.kernels.cpu_layout import GROUP

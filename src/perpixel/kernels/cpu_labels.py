@@ -9,7 +9,7 @@ from typing import NamedTuple, no_type_check
 
 import numpy as np
 
-from perpixel.kernels.cpu_arithmetic import part
+from perpixel.kernels.cpu_compiled import part
 from perpixel.kernels.cpu_layout import GROUP
 from perpixel.kernels.cpu_scores import SURFACE
 from perpixel.kernels.cpu_vector import LANES, load, muladd, splat, store

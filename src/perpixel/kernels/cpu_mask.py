@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import no_type_check
 
-from perpixel.kernels.cpu_arithmetic import part
+from perpixel.kernels.cpu_compiled import part
 from perpixel.kernels.cpu_layout import GROUP
 from perpixel.kernels.cpu_vector import (
     LANES,

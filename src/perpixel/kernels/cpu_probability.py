@@ -17,7 +17,8 @@ from typing import NamedTuple, no_type_check
 
 import numpy as np
 
-from perpixel.kernels.cpu_arithmetic import LOG2_E, kernel, part
+from perpixel.kernels.cpu_arithmetic import LOG2_E
+from perpixel.kernels.cpu_compiled import kernel, part
 from perpixel.kernels.cpu_gradient_rows import clear, hand_on, scatter
 from perpixel.kernels.cpu_labels import label_at
 from perpixel.kernels.cpu_layout import GROUP

@@ -6,7 +6,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from perpixel.kernels.cpu_arithmetic import part
+from perpixel.kernels.cpu_compiled import part
 from perpixel.kernels.cpu_vector import LANES, any_of, load, splat, store
 
 # An extended row may be written up to this far beyond its end: the next class's row comes after.

@@ -10,7 +10,8 @@ from typing import no_type_check
 
 import numpy as np
 
-from perpixel.kernels.cpu_arithmetic import exp2, log2, maximum, minimum, part
+from perpixel.kernels.cpu_arithmetic import exp2, log2, maximum, minimum
+from perpixel.kernels.cpu_compiled import part
 from perpixel.kernels.cpu_layout import GROUP
 from perpixel.kernels.cpu_scores import SURFACE, put, surface
 from perpixel.kernels.cpu_vector import LANES, any_of, load, muladd, splat, store, total, where

@@ -4,9 +4,6 @@ LLVM turns a plain Numba loop into vector code only where it can prove that no t
 and that no result depends on order, and it seldom can. So the kernels say what they mean: a value
 of type `floats` is sixteen float32 that stay in registers, and each operation below is one
 instruction with AVX-512, two with AVX2, four with SSE or NEON. Nothing here checks bounds.
-
-Numba's cache watches only the file of the function that is called from Python: after a change here
-or in another `cpu_` file that a kernel calls into, delete `__pycache__`.
 """
 
 from __future__ import annotations

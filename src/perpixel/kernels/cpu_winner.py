@@ -6,7 +6,8 @@ from typing import no_type_check
 
 import numpy as np
 
-from perpixel.kernels.cpu_arithmetic import LOG2_E, exp2, kernel, maximum, minimum, part
+from perpixel.kernels.cpu_arithmetic import LOG2_E, exp2, maximum, minimum
+from perpixel.kernels.cpu_compiled import kernel, part
 from perpixel.kernels.cpu_layout import GROUP
 from perpixel.kernels.cpu_mask import pack, write_row
 from perpixel.kernels.cpu_scores import SLACK, read_row, room
