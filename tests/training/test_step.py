@@ -10,7 +10,7 @@ import torch
 from perpixel.data.loader import Batch
 from perpixel.networks import FCNConfig, build
 from perpixel.preprocessing import Preprocessing
-from perpixel.training import TrainConfig, files, train
+from perpixel.training import TrainConfig, files, precision, train
 from perpixel.training.batch_norm import to_training
 from perpixel.training.objective import Objective
 from perpixel.training.precision import Precision
@@ -148,6 +148,19 @@ def test_recomputing_changes_no_bit_and_keeps_less(batch: Batch) -> None:
     for expected, found in zip(outcomes[0][1:], outcomes[1][1:], strict=True):
         assert expected.keys() == found.keys()
         assert all(torch.equal(value, found[name]) for name, value in expected.items())
+
+
+@pytest.mark.parametrize("change", [lambda network: None, recompute_sequences])
+def test_a_precision_is_measured_on_a_copy_and_the_network_stays_as_it_is(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch, change: Callable[[torch.nn.Module], object]
+) -> None:
+    monkeypatch.setattr(precision, "_may_multiply_bf16", lambda device: True)
+    of = stepper(change)
+    before = {name: value.clone() for name, value in of.own.state_dict().items()}
+    _, line = precision.measure(of.own, lambda trial: of.loss(trial, batch), torch.device("cpu"))
+    assert "measured fp32" in line
+    assert all(torch.equal(value, before[name]) for name, value in of.own.state_dict().items())
+    assert gradients(of) == {}
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -29,30 +29,37 @@ def recompute_sequences(network: nn.Module) -> int:
     inside: list[bool] = []
     sequences = [module for module in network.modules() if type(module) is nn.Sequential]
     for module in sequences:
-        module.forward = _checkpointed(module, module.forward, inside)  # type: ignore[method-assign]
+        # The class is changed, not the method of one module: a copy of the network calls its own
+        # layers, not those that it was copied from.
+        module.__class__ = _Recomputed
+        module.inside = inside  # type: ignore[assignment]
     return len(sequences)
 
 
-def _checkpointed(
-    module: nn.Module, forward: Callable[[torch.Tensor], Any], inside: list[bool]
-) -> Callable[[torch.Tensor], Any]:
-    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), _still(module)
+class _Recomputed(nn.Sequential):
+    """A sequence whose activations are computed again in the backward pass.
 
-    def plain(images: torch.Tensor) -> Any:
+    Attributes:
+        inside: of all sequences of a network; not empty while one of them is computed.
+    """
+
+    inside: list[bool]
+
+    def forward(self, images: torch.Tensor) -> Any:
+        if self.inside or not torch.is_grad_enabled():
+            return super().forward(images)  # type: ignore[no-untyped-call]
+        return checkpoint(self._plain, images, use_reentrant=False, context_fn=self._contexts)
+
+    def _plain(self, images: torch.Tensor) -> Any:
         # A sequence within this one is part of it, in the first pass and in the second.
-        inside.append(True)
+        self.inside.append(True)
         try:
-            return forward(images)
+            return super().forward(images)  # type: ignore[no-untyped-call]
         finally:
-            inside.pop()
+            self.inside.pop()
 
-    def called(images: torch.Tensor) -> Any:
-        if inside or not torch.is_grad_enabled():
-            return forward(images)
-        return checkpoint(plain, images, use_reentrant=False, context_fn=contexts)
-
-    return called
+    def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        return nullcontext(), _still(self)
 
 
 @contextmanager
