@@ -7,7 +7,7 @@ import torch
 
 from perpixel.data.loader import Batch
 from perpixel.errors import TrainingError
-from perpixel.training import TrainConfig, footprint, train
+from perpixel.training import TrainConfig, footprint, precision, train
 from perpixel.training.state_file import read_state
 from perpixel.training.step import Stepper, is_out_of_memory
 from training.conftest import outcome
@@ -53,6 +53,24 @@ def test_memory_that_fails_the_first_fp16_step_of_all_divides_the_batch(
     train(short)
     assert read_state(short.out).facts["parts"] == 2
     assert outcome(short.out) == outcome(quick.out)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_precision_is_measured_with_what_a_step_holds_at_once(
+    quick: TrainConfig, monkeypatch: pytest.MonkeyPatch, accumulate: int
+) -> None:
+    monkeypatch.setattr(precision, "_may_multiply_bf16", lambda device: True)
+    short_of_memory(monkeypatch, 2, torch.OutOfMemoryError("CUDA out of memory"))
+    said = StopAt()
+    settings = {"batch_size": 4, "accumulate": accumulate, "precision": "auto", "epochs": 1}
+    train(quick.model_copy(update=settings), said)
+    divided = [line for line in said.lines if line.startswith("out of memory in step 1")]
+    assert len(divided) == 2 - accumulate
+    assert any("measured fp32" in line for line in said.lines)
+    assert read_state(quick.out).facts["parts"] == 2
+    short_of_memory(monkeypatch, 0, torch.OutOfMemoryError("CUDA out of memory"))
+    with pytest.raises(TrainingError, match="out of memory in step 1, with the batch of 4 in 4"):
+        train(beside(quick, "none", **settings))
 
 
 def test_an_image_that_does_not_fit_is_an_error_of_one_line(

@@ -168,9 +168,12 @@ class Run:
                     raise
             # Not in the handler: there the error's traceback holds on to the memory.
             self.stepper.discard()
-            self._halve(len(batch.paths))
+            self.halve(len(batch.paths))
+            # Before the step: a resumed run divides its batches from the same step on.
+            self.save()
 
-    def _halve(self, images: int) -> None:
+    def halve(self, images: int) -> None:
+        """Take a batch of so many images in twice as many parts; TrainingError: it cannot be."""
         progress = self.progress
         parts = min(2 * progress.parts, images)
         if parts == progress.parts or self.processes.world > 1:
@@ -190,8 +193,6 @@ class Run:
             f"{self.config.batch_size} goes through the network in {parts} parts, "
             "with the gradient of the whole; the step is repeated"
         )
-        # Before the step: a resumed run divides its batches from the same step on.
-        self.save()
 
     def _skip(self, outcome: Outcome) -> None:
         """Leave a batch out whose loss or gradient is no number, or stop there."""
@@ -221,8 +222,7 @@ class Run:
         Raises:
             Stopped: always.
         """
-        saved = self.save()
-        folder, step = self.keeper.folder, self.progress.step
+        saved, folder, step = self.save(), self.keeper.folder, self.progress.step
         where = f"Stopped after step {step}" + ("" if saved else ", which could not be saved")
         signal = max(self.processes.gathered(self._interrupt.signal or 0))
         raise Stopped(f"{where}; go on with `perpixel train --resume {folder}`", signal)

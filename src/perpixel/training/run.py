@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -31,6 +32,7 @@ from perpixel.training.processes import Processes
 from perpixel.training.report import Listener, Silence
 from perpixel.training.resumption import check_agreement, found_run, restored
 from perpixel.training.state_file import has_state
+from perpixel.training.step import is_out_of_memory, split
 from perpixel.whole_file import write_whole
 
 
@@ -205,15 +207,29 @@ def _network(
 
 
 def _measured(run: Run) -> Precision:
-    """The faster precision, measured by the main process on the run's first batch."""
+    """The faster precision, measured by the main process on a part of the run's first batch.
+
+    Raises:
+        TrainingError: not even one image fits into memory.
+    """
 
     def measured() -> Precision:
         batch = next(iter(run.loader.epoch(0)))
         network, device = run.stepper.own, run.processes.device
         network.train()
-        chosen, line = measure(network, lambda trial: run.stepper.loss(trial, batch), device)
-        run.listener.line(line)
-        return chosen
+        while True:
+            # What a step holds at once: the whole may be more than memory has.
+            part = split(batch, run.progress.parts)[0]
+            try:
+                chosen, line = measure(network, partial(run.stepper.loss, batch=part), device)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            else:
+                run.listener.line(line)
+                return chosen
+            # Not in the handler: there the error's traceback holds on to the memory.
+            run.halve(len(batch.paths))
 
     return run.processes.from_main(measured)
 
