@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from concurrent.futures import CancelledError
 
 import numpy as np
@@ -76,6 +78,26 @@ def test_what_nobody_waits_for_is_left_out() -> None:
             one.future.result(0)
     with pytest.raises(CancelledError):
         gone.future.result(0)
+
+
+def test_jobs_called_off_leave_the_queue_and_the_memory_at_once() -> None:
+    waiting = Waiting(4)
+    stays = job()
+    waiting.add(stays)
+    jobs = [job() for _ in range(5)]
+    futures, held = [one.future for one in jobs], [weakref.ref(one) for one in jobs]
+    for one in jobs:
+        waiting.add(one)
+    del one, jobs
+    gc.disable()
+    try:
+        for future in futures:
+            future.cancel()
+        assert len(waiting) == 1
+        assert [found() for found in held] == [None] * 5
+    finally:
+        gc.enable()
+    assert waiting.take() == [stays]
 
 
 def test_who_waits_for_an_image_gets_it_and_hears_of_the_end() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -60,7 +59,7 @@ class Job:
 
 
 class Waiting:
-    """Jobs in the order of their coming.
+    """Jobs in the order of their coming, as long as their futures are not cancelled.
 
     Args:
         batch: jobs of one bucket that are handed out together, at most.
@@ -68,7 +67,7 @@ class Waiting:
 
     def __init__(self, batch: int) -> None:
         self.batch = batch
-        self._jobs: deque[Job] = deque()
+        self._jobs: dict[Future[object], Job] = {}
         self._closed = False
         self._changed = threading.Condition()
 
@@ -84,8 +83,11 @@ class Waiting:
         with self._changed:
             if self._closed:
                 raise ProblemError(503, "stopping", "The server is stopping.", 5)
-            self._jobs.append(job)
+            self._jobs[job.future] = job
             self._changed.notify()
+        # A job holds its image's bytes, whose room is given back when nobody waits for them. A
+        # future that knew its job would keep it alive until garbage is collected.
+        job.future.add_done_callback(self._forget)
 
     def take(self) -> list[Job]:
         """The oldest job, and those of its bucket that go with it, oldest first; waits until there
@@ -93,7 +95,7 @@ class Waiting:
         with self._changed:
             while True:
                 while self._jobs:
-                    first = self._jobs.popleft()
+                    first = self._jobs.pop(next(iter(self._jobs)))
                     if first.begin():
                         return [first, *self._mates(first)]
                 if self._closed:
@@ -106,14 +108,18 @@ class Waiting:
             self._closed = True
             self._changed.notify_all()
 
+    def _forget(self, done: Future[object]) -> None:
+        with self._changed:
+            self._jobs.pop(done, None)
+
     def _mates(self, first: Job) -> list[Job]:
         height, width = first.bucket[:2]
-        alike = [job for job in self._jobs if job.bucket == first.bucket and job.wanted]
+        alike = [job for job in self._jobs.values() if job.bucket == first.bucket and job.wanted]
         most = min(self.batch, max(BATCH_PIXELS // (height * width), 1), 1 + len(alike))
         # Powers of two alone: a runtime prepares itself for each new shape of a batch.
         chosen = alike[: (1 << (most.bit_length() - 1)) - 1]
         for job in chosen:
-            self._jobs.remove(job)
+            del self._jobs[job.future]
         return [job for job in chosen if job.begin()]
 
 
