@@ -158,6 +158,19 @@ def test_other_files_are_no_models(tmp_path: Path) -> None:
         read_checkpoint(path)
 
 
+@pytest.mark.parametrize(
+    "provenance",
+    [
+        *("[]", '"x"', '{"a": NaN}', '{"validation": 5}', '{"validation": {"mean_iou": "x"}}'),
+        *('{"validation": {"classes": []}}', '{"validation": {"classes": {"sky": 1}}}'),
+        '{"validation": {"classes": {"sky": {"iou": "x"}}}}',
+    ],
+)
+def test_a_provenance_of_another_form_is_refused(path: Path, provenance: str) -> None:
+    with pytest.raises(ModelError, match="does not describe a model"):
+        read_checkpoint(rewritten(path, {"provenance": provenance}))
+
+
 def test_a_newer_format_asks_for_a_newer_perpixel(path: Path) -> None:
     with pytest.raises(ModelError, match=r"model format 3; expected format 2.*Upgrade"):
         read_checkpoint(rewritten(path, {"format_version": "3"}))

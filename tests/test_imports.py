@@ -26,6 +26,7 @@ ORDER = (
     "networks",
     "metrics",
     "rounding",
+    "provenance",
     "checkpoint",
     "distribution",
     "inference",

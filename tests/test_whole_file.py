@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from perpixel import whole_file
 from perpixel.errors import OutputError
-from perpixel.whole_file import whole, write_whole
+from perpixel.whole_file import flush_folder, whole, write_text, write_whole
 
 
 def test_a_file_takes_the_place_of_the_old_one_and_is_alone(tmp_path: Path) -> None:
@@ -53,6 +56,45 @@ def test_an_interrupted_flush_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         write_whole(tmp_path / "file", b"content")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["", ".", "/"])
+def test_a_folder_where_a_file_is_to_be_written_is_said(place: str) -> None:
+    with pytest.raises(OutputError, match="a folder, where a file is to be written"):
+        write_whole(Path(place), b"content")
+
+
+def test_names_as_long_as_they_may_be_are_written(tmp_path: Path) -> None:
+    path = tmp_path / ("ü" * 125 + ".png")
+    write_whole(path, b"content")
+    assert path.read_bytes() == b"content"
+
+
+def test_bytes_of_a_name_that_are_no_text_are_written_as_json_has_them(tmp_path: Path) -> None:
+    name = os.fsdecode(b"stra\xdfe.jpg")
+    write_text(tmp_path / "file", json.dumps({"straße": name}, ensure_ascii=False))
+    assert json.loads((tmp_path / "file").read_text(encoding="utf-8")) == {"straße": name}
+
+
+@pytest.mark.parametrize(("number", "refused"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_a_file_system_that_flushes_no_folders_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, refused: bool
+) -> None:
+    fsync = os.fsync
+
+    def flushed(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    if refused:
+        with pytest.raises(OutputError, match="Input/output error"):
+            write_whole(tmp_path / "file", b"content")
+    else:
+        write_whole(tmp_path / "file", b"content")
+        flush_folder(tmp_path)
+    assert (tmp_path / "file").read_bytes() == b"content"
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from perpixel.errors import ModelError, PerpixelError
 from perpixel.labels import LabelSpace
 from perpixel.networks import Network, NetworkConfig, build, network_config_from_json
 from perpixel.preprocessing import Preprocessing
+from perpixel.provenance import read_provenance
 from perpixel.rounding import Stored, rounded, stored_as, widened
 from perpixel.whole_file import write_whole
 
@@ -125,7 +126,7 @@ def parsed(content: bytes, path: Path) -> Checkpoint:
             network=network_config_from_json(metadata["network"]),
             labels=LabelSpace.model_validate_json(metadata["labels"]),
             preprocessing=Preprocessing.model_validate_json(metadata["preprocessing"]),
-            provenance=json.loads(metadata["provenance"]),
+            provenance=read_provenance(metadata["provenance"]),
             weights=widened(safetensors.torch.load(content), stored),
             stored=stored,
         )

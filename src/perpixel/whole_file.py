@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -56,7 +57,7 @@ def whole(path: Path, beside: Path | None = None) -> Iterator[Path]:
     if not path.name:
         mend = "Give the name of a file"
         raise OutputError(path, found="a folder, where a file is to be written", mend=mend)
-    beside = beside or path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = beside or _beside(path)
     try:
         try:
             yield beside
@@ -72,6 +73,14 @@ def whole(path: Path, beside: Path | None = None) -> Iterator[Path]:
             found=f"cannot be written ({error.strerror or error})",
             mend="Give a place in a folder that exists, may be written to and has room",
         ) from None
+
+
+def _beside(path: Path) -> Path:
+    """A name in the same folder that no other process takes."""
+    name = os.fsencode(path.name)
+    # A name may have 255 bytes, on some file systems fewer: a long one is not made longer.
+    short = path.name if len(name) <= 100 else hashlib.sha256(name).hexdigest()[:32]
+    return path.with_name(f".{short}.{os.getpid()}.part")
 
 
 def flush(path: Path) -> None:

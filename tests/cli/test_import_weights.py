@@ -29,6 +29,14 @@ def arguments(weights: Path, classes: object, out: Path) -> tuple[object, ...]:
     return ("import", weights, "--network", name, "--classes", classes, "--out", out)
 
 
+def test_the_weights_are_not_written_over(command: Command, weights: Path) -> None:
+    before = weights.read_bytes()
+    shown = command(*arguments(weights, 2, weights))
+    assert shown.exit_code == 2
+    assert "the weights themselves" in shown.stderr
+    assert weights.read_bytes() == before
+
+
 @pytest.mark.parametrize("named", [False, True])
 def test_a_foreign_file_becomes_a_model(
     command: Command, weights: Path, tmp_path: Path, named: bool

@@ -103,6 +103,10 @@ def test_inspect_shows_what_a_model_says_of_itself(
     )
     assert written.exit_code == 0, written.output
     assert written.stdout.count("% of pixels equal") == 3
+    content = half.read_bytes()
+    onto = command("export", half, "--to", "half", "--out", f"./{half}")
+    assert (onto.exit_code, half.read_bytes()) == (2, content)
+    assert "the model itself" in onto.stderr
     shutil.copy(half, street)
     street.with_suffix(".md").write_text("# street")
     words = " ".join(command("inspect", "street", "--size", "64x96").stdout.split())
@@ -136,6 +140,9 @@ def test_a_half_is_half_as_large_and_names_what_it_was_rounded_from(
         (("half", "--out", "a.safetensors", "--full"), "--full: given beside --to half"),
         (("half", "--out", "a.safetensors", "--calibrate", "d"), "--calibrate: given"),
         (("torch", "--out", "a.pt2", "--licence", "MIT"), "--licence: given beside --to torch"),
+        (("onnx", "--out", "a.onnx", "--samples", "3"), "--samples: given beside --to onnx"),
+        (("half", "--out", "a.safetensors", "--max-drop", "0"), "--max-drop: given beside"),
+        (("half", "--out", "."), "suffix .safetensors"),
     ],
 )
 def test_contradictions_of_half_are_said(

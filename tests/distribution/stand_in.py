@@ -9,11 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import yaml
 
 TOKEN, OWNER = "hf_stand_in", "somebody"
 Files = dict[str, bytes]
@@ -107,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
             case ["api", "repos", "create"]:
                 return self._create(json.loads(body))
             case ["api", "validate-yaml"]:
-                return self._json({"errors": [], "warnings": []})
+                return self._judge(json.loads(body)["content"])
             case ["objects", oid] if self.command == "PUT":
                 self.server.objects[oid] = body
                 return self._send(200, b"")
@@ -219,6 +222,15 @@ class _Handler(BaseHTTPRequestHandler):
         if file in self.server.spoiled:
             content = content[:-1] + bytes([content[-1] ^ 1])
         return self._send(200, content, {"X-Repo-Commit": commit, "ETag": f'"{etag}"'})
+
+    def _judge(self, card: str) -> None:
+        """As the hub: a licence that it does not know is an error, and so is one without a form."""
+        values = yaml.safe_load(card.split("---\n")[1])
+        known = values.get("license") in (None, "mit", "apache-2.0", "cc-by-nc-4.0", "other")
+        if known and re.fullmatch(r"[a-z0-9.-]*", values.get("license_name", "")):
+            return self._json({"errors": [], "warnings": []})
+        content = json.dumps({"errors": [{"message": '"license" must be one of …'}]}).encode()
+        return self._send(400, content, {"Content-Type": "application/json"})
 
     def _json(self, value: object) -> None:
         self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})

@@ -25,8 +25,11 @@ def card(tiny: Path, licence: str = "") -> str:
         ("cc-by-nc-4.0", {"license": "cc-by-nc-4.0"}),
         (
             'research: "only" #1',
-            {"license": "other", "license_name": 'research: "only" #1'},
+            {"license": "other", "license_name": "research-only-1"},
         ),
+        ("MIT", {"license": "mit"}),
+        ("proprietary", {"license": "other", "license_name": "proprietary"}),
+        ("研究", {"license": "other", "license_name": "other"}),
     ],
 )
 def test_the_front_matter_is_what_the_hub_reads(
@@ -68,6 +71,10 @@ def test_a_published_model_keeps_no_folder_and_what_it_said(tiny: Path) -> None:
         "data": "photographs", "epochs": 3, "weights": "w.safetensors", "init_from": None,
     }  # fmt: skip
     assert given.provenance["imported"] == "vgg.pth"
+    model.provenance["config"] |= {"data": "C:\\Users\\me\\photos", "init_from": "hf://me/streets"}
+    settings = published(model).provenance["config"]
+    assert (settings["data"], settings["init_from"]) == ("photos", "hf://me/streets")
+    model.provenance["config"]["data"] = "/home/somebody/photographs"
     assert given.provenance["validation"] == model.provenance["validation"]
     assert model.provenance["config"]["data"] == "/home/somebody/photographs"
     assert licence_of(given) is None

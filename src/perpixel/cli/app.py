@@ -1,11 +1,13 @@
 """The command itself: its subcommands, and what becomes of errors.
 
-Exit status 0: done. 1: some images failed, the others are done. 2: wrong input. 130: Ctrl-C. 143:
-SIGTERM in a training, whose state is saved.
+Exit status 0: done. 1: some images failed, the others are done. 2: wrong input. Of `check` 1:
+warnings, 2: errors. 130: Ctrl-C. 143: SIGTERM in a training, whose state is saved.
 """
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -103,4 +105,7 @@ def perpixel(
 
 def main() -> None:
     """The console script."""
+    # Names of files may hold bytes that are no text, and a terminal may lack letters.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()

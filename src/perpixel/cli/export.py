@@ -39,14 +39,17 @@ def export(
     ] = None,
     layout: Layout = None,
     samples: Annotated[
-        int, typer.Option(min=1, help="For int8: on how many images ranges are measured.")
-    ] = 300,
+        int | None,
+        typer.Option(min=1, help="For int8: on how many images ranges are measured (300)."),
+    ] = None,
     max_drop: Annotated[
-        float, typer.Option(min=0.0, help="For int8: points of mean IoU that may be lost.")
-    ] = 0.5,
+        float | None,
+        typer.Option(min=0.0, help="For int8: points of mean IoU that may be lost (0.5)."),
+    ] = None,
     licence: Annotated[
-        str, typer.Option(help="For half: of the weights, written into the file.", metavar="TEXT")
-    ] = "",
+        str | None,
+        typer.Option(help="For half: of the weights, written into the file.", metavar="TEXT"),
+    ] = None,
 ) -> None:
     """Write a model for another runtime, or for others.
 
@@ -65,17 +68,19 @@ def export(
     from perpixel.distribution.model_file import model_file
     from perpixel.inference.inputs import expand
 
-    _check_half(to, full, calibrate, licence)
+    int8 = {"--calibrate": calibrate, "--samples": samples, "--max-drop": max_drop}
+    _check_target(to, {"--full": full or None, "--licence": licence, "--layout": layout, **int8})
     calibration, shown = None, [one.path for one in expand(images, out)] if images else []
     if calibrate is not None:
         from perpixel.data.layouts import open_dataset
 
         dataset = open_dataset(calibrate, layout)
-        calibration = Calibration(dataset, samples, max_drop)
+        drop = Calibration.max_drop if max_drop is None else max_drop
+        calibration = Calibration(dataset, samples or Calibration.images, drop)
         shown = shown or [pair.image for pair in dataset.split("val")]
     file = model_file(model)
     if to == "half":
-        for line in write_half(file, out, licence=licence, images=read_images(shown)):
+        for line in write_half(file, out, licence=licence or "", images=read_images(shown)):
             OUT.print(str(line), soft_wrap=True)
         OUT.print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)", soft_wrap=True)
         return
@@ -97,11 +102,11 @@ def export(
     OUT.print(f"wrote {out} ({made_by})", soft_wrap=True)
 
 
-def _check_half(to: str, full: bool, calibrate: Path | None, licence: str) -> None:
-    """Options that say something of the other targets, or of this one alone."""
-    given = {"--full": full, "--calibrate": calibrate is not None} if to == "half" else {}
-    wrong = [name for name, there in given.items() if there]
-    if licence and to != "half":
-        wrong = ["--licence"]
-    for name in wrong:
-        raise ConfigError(name, found=f"given beside --to {to}", mend="Leave it out")
+def _check_target(to: str, options: dict[str, object]) -> None:
+    """Options that say nothing of this target."""
+    runtimes = ("onnx", "openvino", "openvino-int8", "torch")
+    of = {"--full": runtimes, "--licence": ("half",)}
+    for name, value in options.items():
+        targets = of.get(name, ("openvino-int8",))
+        if value is not None and to not in targets:
+            raise ConfigError(name, found=f"given beside --to {to}", mend="Leave it out")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from perpixel.cli.console import OUT
-from perpixel.errors import ConfigError
+from perpixel.errors import ConfigError, OutputError
 
 
 def import_weights(
@@ -37,6 +37,7 @@ def import_weights(
 
     Example: perpixel import fcn.pth --network fcn_resnet50 --classes 21 --out fcn.safetensors
     """
+    import os
     from importlib.metadata import version
 
     from perpixel.checkpoint import Checkpoint, write_checkpoint
@@ -44,6 +45,8 @@ def import_weights(
     from perpixel.networks import build, foreign
     from perpixel.training.network_options import NetworkOptions
 
+    if os.path.realpath(out) == os.path.realpath(weights):
+        raise OutputError(out, found="the weights themselves", mend="Give the model another name")
     if classes.isdecimal():
         if not 1 <= int(classes) <= 65_535:
             raise ConfigError(

@@ -40,7 +40,9 @@ def runs(
     table.add_column("time", justify="right")
     table.add_column("state", overflow="fold")
     for each in found:
-        name = each.folder.name if each.folder == folder else each.folder.relative_to(folder)
+        name = (
+            each.folder.resolve().name if each.folder == folder else each.folder.relative_to(folder)
+        )
         table.add_row(
             *(Text(text) for text in (str(name), each.data, each.network, each.budget)),
             figure(each.best),

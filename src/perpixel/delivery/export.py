@@ -192,7 +192,7 @@ def _check(target: Target, out: Path, full: bool, calibration: Calibration | Non
             "--out",
             found=f"{out}",
             expected=f"a file with the suffix {SUFFIX[target]}",
-            mend=f"Name it {out.with_suffix(SUFFIX[target])}",
+            mend="Give it a name that ends so",
         )
     if full and target not in ("onnx", "openvino"):
         raise ConfigError(

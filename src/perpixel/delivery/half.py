@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from perpixel.checkpoint import Checkpoint, parsed, read_checkpoint, serialised,
 from perpixel.delivery.agreement import Agreement, Named, score_agreement
 from perpixel.delivery.export import drawn_scenes
 from perpixel.distribution.publication import published
-from perpixel.errors import ConfigError, ModelError
+from perpixel.errors import ConfigError, ModelError, OutputError
 from perpixel.inference.predictor import Model
 from perpixel.inference.runtimes import TorchRuntime
 from perpixel.whole_file import write_whole
@@ -41,15 +42,17 @@ def write_half(
         ConfigError: the file to write has another suffix.
         ModelError: the model cannot be read, a weight is too large, or more than 1 % of the pixels
             of an image change their class; nothing is written.
-        OutputError: the place cannot be written.
+        OutputError: the place cannot be written, or is that of the model.
     """
     if out.suffix != ".safetensors":
         raise ConfigError(
             "--out",
             found=f"{out}",
             expected="a file with the suffix .safetensors",
-            mend=f"Name it {out.with_suffix('.safetensors')}",
+            mend="Give it a name that ends so",
         )
+    if os.path.realpath(out) == os.path.realpath(path):
+        raise OutputError(out, found="the model itself", mend="Give the half another name")
     whole = read_checkpoint(path)
     halved = published(whole, licence=licence, stored="float16")
     halved.provenance.setdefault(HALF_OF, stored_checksum(path))

@@ -10,8 +10,31 @@ from typing import Any
 from perpixel.checkpoint import Checkpoint
 from perpixel.distribution.publication import licence_of
 
-# The hub names a licence by an identifier in lower case; every other text is "other".
-_IDENTIFIER = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)*")
+# The licences that the hub knows by an identifier, of those that are given to weights and data. It
+# refuses unknown ones: every other is "other" there, with a name that is like an identifier.
+LICENCES = frozenset(
+    (
+        *(
+            "apache-2.0",
+            "mit",
+            "isc",
+            "zlib",
+            "unlicense",
+            "wtfpl",
+            "mpl-2.0",
+            "osl-3.0",
+            "bsl-1.0",
+        ),
+        *("bsd", "bsd-2-clause", "bsd-3-clause", "bsd-3-clause-clear", "afl-3.0", "artistic-2.0"),
+        *("gpl", "gpl-2.0", "gpl-3.0", "lgpl", "lgpl-2.1", "lgpl-3.0", "agpl-3.0", "gfdl"),
+        *("epl-1.0", "epl-2.0", "eupl-1.1", "ecl-2.0", "etalab-2.0", "ms-pl", "ncsa", "postgresql"),
+        *("cc", "cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-nd-4.0"),
+        *("cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0"),
+        *("cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0", "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0"),
+        *("cc-by-nc-sa-4.0", "openrail", "odbl", "odc-by", "pddl", "unknown"),
+        *("cdla-sharing-1.0", "cdla-permissive-1.0", "cdla-permissive-2.0"),
+    )
+)
 SCORES = {
     "mean_iou": "mean IoU",
     "pixel_accuracy": "pixel accuracy",
@@ -38,7 +61,6 @@ def model_card(checkpoint: Checkpoint, address: str, sha256: str) -> str:
             f"{checkpoint.labels.classes} classes. Made with perpixel.",
             "",
             "```sh",
-            "pip install perpixel",
             f"perpixel predict {address} street.jpg --out masks --overlay",
             "```",
             "",
@@ -64,11 +86,11 @@ def model_card(checkpoint: Checkpoint, address: str, sha256: str) -> str:
 
 def _front_matter(licence: str | None) -> Iterator[str]:
     yield from ("---", "library_name: perpixel", "pipeline_tag: image-segmentation")
-    if licence is not None and _IDENTIFIER.fullmatch(licence):
-        yield f"license: {licence}"
+    if licence is not None and licence.lower() in LICENCES:
+        yield f"license: {licence.lower()}"
     elif licence is not None:
-        # JSON's texts are YAML's as well.
-        yield from ("license: other", f"license_name: {json.dumps(licence, ensure_ascii=False)}")
+        name = re.sub("[^a-z0-9.]+", "-", licence.lower()).strip("-.")
+        yield from ("license: other", f"license_name: {json.dumps(name or 'other')}")
     yield from ("tags:", "- semantic-segmentation", "- fully-convolutional-network", "---", "")
 
 

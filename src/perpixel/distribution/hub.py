@@ -5,6 +5,7 @@ A repository holds a model in `model.safetensors`, and in `SHA256SUMS` what its 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ MODEL, SUMS, CARD = "model.safetensors", "SHA256SUMS", "README.md"
 TIMEOUT = 10.0  # seconds until the hub answers
 _ADDRESS = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>\S+))?", re.ASCII)
 _SUM = re.compile(r"(?P<sum>[0-9a-f]{64}) [ *](?P<name>.+)")
+NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN"
 
 
@@ -198,9 +200,12 @@ def _meaning(error: Exception) -> tuple[str, str]:
         case RuntimeError() if isinstance(error.__cause__, Exception):
             # So it wraps what went wrong with one file of several.
             return _meaning(error.__cause__)
+        case OSError() if error.errno in NO_PLACE:
+            found = f"cannot be kept on this machine ({error.strerror})"
+            return found, "Give HF_HOME a folder that has room and may be written to"
         case _ if _unreachable(error) or isinstance(error, HfHubHTTPError | OSError | ValueError):
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            return f"{hub}: {first[:200].rstrip('.')}", "Try again later, or look at HF_ENDPOINT"
+            said = " ".join((str(error).strip() or type(error).__name__).split())
+            return f"{hub}: {said[:200].rstrip('.')}", "Try again later, or look at HF_ENDPOINT"
     raise error
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import PurePath
+from pathlib import PureWindowsPath
 from typing import Any
 
 from perpixel.checkpoint import Checkpoint
@@ -45,4 +45,7 @@ def licence_of(checkpoint: Checkpoint) -> str | None:
 
 
 def _last_part(value: Any) -> Any:
-    return PurePath(value).name if isinstance(value, str) else value
+    """Of a path as any system writes it; an address of the hub is no path."""
+    if not isinstance(value, str) or value.startswith("hf://"):
+        return value
+    return PureWindowsPath(value).name
