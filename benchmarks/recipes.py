@@ -117,12 +117,14 @@ def main() -> None:
     kept: Kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.is_file() else {}
     names = options.names or [name for name in NAMES if name != "gpu"]
     trial = [] if options.minutes is None else ["--minutes", str(options.minutes)]
+    # Beside the others, which would else be taken for finished.
+    runs = options.runs / f"trial-{options.minutes:g}-minutes" if trial else options.runs
     for seed in options.seeds:
         for name in names:
-            folder = options.runs / f"{name}-seed{seed}"
+            folder = runs / f"{name}-seed{seed}"
             if options.data is None or (not trial and str(seed) in kept.get(name, {})):
                 continue
-            words = arguments(name, seed, options.data, options.vgg16, options.runs)
+            words = arguments(name, seed, options.data, options.vgg16, runs)
             if finished(folder) is None:
                 go([*words, *trial])
             found = finished(folder)

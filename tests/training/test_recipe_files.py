@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -66,12 +67,46 @@ def test_a_recipe_has_one_command_that_is_understood_and_names_it(path: Path) ->
 
 
 def test_a_stage_begins_from_the_one_before() -> None:
-    for name, before in (("vgg16-fcn16s", "vgg16-fcn32s"), ("vgg16-fcn8s", "vgg16-fcn16s")):
+    for name, before in (
+        ("vgg16-fcn16s", "vgg16-fcn32s"),
+        ("vgg16-fcn8s", "vgg16-fcn16s"),
+        ("street-dice", "street"),
+    ):
         words = recipes.arguments(name, 1, Path("camvid"), None, Path("R"))
         assert f"R/{before}-seed1/model.safetensors" in words
         assert words[words.index("--out") + 1] == f"R/{name}-seed1"
         assert words[-2:] == ["--seed", "1"]
         assert words[0] == "camvid"
+
+
+def test_what_was_measured_had_the_recipe_s_settings() -> None:
+    for name, runs in json.loads(recipes.KEPT.read_text(encoding="utf-8")).items():
+        path = FOLDER / f"{name}.yaml"
+        stated = config(path).model_dump(mode="json", include=read_settings(path).keys())
+        for run in runs.values():
+            assert {key: run["settings"][key] for key in stated} == stated, name
+
+
+def test_a_trial_is_never_taken_for_the_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[Path] = []
+
+    def go(words: list[str]) -> None:
+        trained.append(Path(words[words.index("--out") + 1]))
+
+    def finished(folder: Path) -> dict[str, object] | None:
+        return {"validation": {"mean_iou": 0.5}} if folder in trained else None
+
+    monkeypatch.setattr(recipes, "go", go)
+    monkeypatch.setattr(recipes, "finished", finished)
+    monkeypatch.setattr(recipes, "KEPT", tmp_path / "recipes.json")
+    monkeypatch.setattr(recipes, "save", lambda kept: None)
+    line = ["recipes.py", "unet", "--data", "d", "--runs", str(tmp_path), "--seeds", "0"]
+    for more in (["--minutes", "1"], []):
+        monkeypatch.setattr(sys, "argv", [*line, *more])
+        recipes.main()
+    assert len(set(trained)) == 2
 
 
 def test_vgg16_is_asked_for_where_it_is_needed(tmp_path: Path) -> None:
