@@ -118,6 +118,20 @@ def test_results_may_not_go_where_the_images_are(tree):
         expand(["photos"], Path("photos"))
     with pytest.raises(OutputError, match="folder that images are read from"):
         expand(["photos/sub"], tree / "photos" / "sub")
+    for pattern, out in (("photos/*.jpg", "photos"), ("*/*.jpg", ".")):
+        with pytest.raises(OutputError, match="folder that images are read from"):
+            expand([pattern], Path(out))
+
+
+@pytest.mark.parametrize("out", [".", "..", "photos/.."])
+def test_results_may_go_above_the_images_and_all_of_these_are_predicted(tree, out):
+    expected = ["a.jpg", "b.PNG", "odd [1].png", "sub/c.tif", "sub/deep/d.webp"]
+    assert relatives(["photos"], out) == expected
+    assert relatives(["photos/*"], out) == expected
+    assert relatives(["photos/sub"], "photos") == ["c.tif", "deep/d.webp"]
+    # All results of an earlier run, not only those that lie beside the images.
+    (tree / "photos" / "up").symlink_to(Path(out).resolve())
+    assert relatives(["photos"], out) == expected
 
 
 @pytest.mark.parametrize(

@@ -40,12 +40,13 @@ def expand(inputs: Sequence[str | Path], out: Path | None) -> list[Input]:
     """The images that files, folders and glob patterns stand for, each once, in a fixed order.
 
     A folder stands for all images in it and in its subfolders, by their suffixes; through links as
-    well, and each name counts, though others lead to the same file. Hidden files and what lies in
-    `out` (the results of an earlier run; None: they are elsewhere) are left out.
+    well, and each name counts, though others lead to the same file. Hidden files are left out, and
+    the results of an earlier run in `out` where that lies inside of the folder, or inside of the
+    folder before the first part of a pattern that can vary (None: they are elsewhere).
 
     Raises:
         DataError: an input stands for no image.
-        OutputError: `out` is one of the input folders.
+        OutputError: `out` is one of the input folders, or a pattern's.
     """
     found: dict[Path, Input] = {}
     for one in inputs:
@@ -145,9 +146,11 @@ def _matches(one: str, out: Path | None) -> Iterator[Input]:
         yield Input(path, Path(path.name))
     elif glob.has_magic(one):
         fixed = _fixed_part(path)
+        _spare(fixed, out)
         for match in sorted(fixed.glob(str(path.relative_to(fixed)))):
             relative = match.relative_to(fixed)
-            if _inside(match, out) or any(part.startswith(".") for part in relative.parts):
+            hidden = any(part.startswith(".") for part in relative.parts)
+            if hidden or _is_result(match.resolve(), fixed, out):
                 continue
             if match.is_dir():
                 yield from _images_in(match, fixed, out)
@@ -156,14 +159,7 @@ def _matches(one: str, out: Path | None) -> Iterator[Input]:
 
 
 def _images_in(folder: Path, root: Path, out: Path | None) -> Iterator[Input]:
-    if out is not None and folder.resolve() == out.resolve():
-        raise OutputError(
-            out,
-            found="is also a folder that images are read from",
-            expected="another folder for the results",
-            mend="Give another --out: the next run would take the masks for images",
-        )
-    away = None if out is None else out.resolve()
+    _spare(folder, out)
     # Of each folder that is still to be entered: where the way to it leads, all links followed. A
     # link back to a folder on its own way would have no end.
     ways = {folder: frozenset([folder.resolve()])}
@@ -172,8 +168,7 @@ def _images_in(folder: Path, root: Path, out: Path | None) -> Iterator[Input]:
         folders.clear()
         for name in found:
             real = Path(parent, name).resolve()
-            is_result = away is not None and real.is_relative_to(away)
-            if not name.startswith(".") and not is_result and real not in way:
+            if not name.startswith(".") and not _is_result(real, folder, out) and real not in way:
                 ways[Path(parent, name)] = way | {real}
                 folders.append(name)
         for name in sorted(names):
@@ -181,12 +176,30 @@ def _images_in(folder: Path, root: Path, out: Path | None) -> Iterator[Input]:
                 yield Input(Path(parent, name), Path(parent, name).relative_to(root))
 
 
+def _spare(folder: Path, out: Path | None) -> None:
+    if out is not None and folder.resolve() == out.resolve():
+        raise OutputError(
+            out,
+            found="is also a folder that images are read from",
+            expected="another folder for the results",
+            mend="Give another --out: the next run would take the masks for images",
+        )
+
+
+def _is_result(real: Path, start: Path, out: Path | None) -> bool:
+    """Whether what a search from the folder `start` comes to, all links followed, lies in `out`.
+
+    Where `out` holds the folder itself, as `.` does, what lies in the folder is no result of it;
+    but a link may lead back up to all of `out`.
+    """
+    if out is None:
+        return False
+    away = out.resolve()
+    return real == away or (real.is_relative_to(away) and not start.resolve().is_relative_to(away))
+
+
 def _is_image(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
-
-
-def _inside(path: Path, out: Path | None) -> bool:
-    return out is not None and path.resolve().is_relative_to(out.resolve())
 
 
 def _fixed_part(pattern: Path) -> Path:

@@ -123,6 +123,15 @@ def test_masks_do_not_go_among_the_images(images: Path, memory: Any, out: str) -
         find_images([str(images)], str(images))
 
 
+def test_masks_may_go_above_the_images(images: Path, memory: Any) -> None:
+    memory.put(str(images), "/bucket/images", recursive=True)
+    for one in ("memory://bucket/images", "memory://bucket/images/*"):
+        found = find_images([one], "memory://bucket")
+        assert len(found) == len(find_images([one], "memory://elsewhere")) > 1
+        with pytest.raises(OutputError, match="also a folder that images are read from"):
+            find_images([one], "memory://bucket/images")
+
+
 @pytest.mark.parametrize(
     ("address", "kind", "words"),
     [

@@ -35,7 +35,8 @@ def find_images(inputs: Sequence[str], out: str) -> list[Image]:
     """The images that files, folders and glob patterns stand for, each once, in a fixed order.
 
     As `inference.inputs.expand` has it, in stores as well: a folder stands for all images below
-    it, by their suffixes; hidden files and what lies in `out` are left out.
+    it, by their suffixes; hidden files are left out, and what lies in `out` where that lies inside
+    of the folder, or of the pattern's.
 
     Args:
         inputs: local paths and patterns, or addresses such as `s3://bucket/folder`.
@@ -43,7 +44,7 @@ def find_images(inputs: Sequence[str], out: str) -> list[Image]:
 
     Raises:
         DataError: an input stands for no image, or its store cannot be listed.
-        OutputError: `out` is one of the input folders.
+        OutputError: `out` is one of the input folders, or a pattern's.
         ConfigError: there is no such kind of store, or its package is not installed.
     """
     found: dict[str, Image] = {}
@@ -105,15 +106,17 @@ def _in_store(address: str, out: str) -> list[Image]:
             found=f"cannot be listed ({reason})",
             mend="Correct the address, or see that this machine may list it",
         ) from None
-    inside = _out_in(filesystem, out)
-    if inside == path:
+    inside, root = _out_in(filesystem, out), _fixed_part(path)
+    if inside == root:
         raise OutputError(
             out,
             found="is also a folder that images are read from",
             expected="another folder for the results",
             mend="Give another --out: the next run would take the masks for images",
         )
-    kept = [one for one in found if inside is None or not one.path.startswith(f"{inside}/")]
+    # Where the results' folder holds the images' too, as a bucket does, nothing is left out for it.
+    apart = inside is None or _is_below(root, inside)
+    kept = [one for one in found if apart or not _is_below(one.path, str(inside))]
     if not kept:
         raise DataError(
             address,
@@ -132,17 +135,27 @@ def _out_in(filesystem: Any, out: str) -> str | None:
     return path if other == filesystem else None
 
 
+def _is_below(path: str, folder: str) -> bool:
+    return path.startswith(f"{folder.rstrip('/')}/")
+
+
+def _fixed_part(path: str) -> str:
+    """The path itself, or of a pattern the folder before the first part that can vary."""
+    root = PurePosixPath(path)
+    while glob.has_magic(str(root)):
+        root = root.parent
+    return str(root)
+
+
 def _matches(filesystem: Any, path: str) -> Iterator[Image]:
     if glob.has_magic(path):
-        root = PurePosixPath(path)
-        while glob.has_magic(str(root)):
-            root = root.parent
+        root = _fixed_part(path)
         matches = filesystem.glob(path, detail=True)
         for name, info in matches.items():
             if info["type"] == "directory":
-                yield from _below(filesystem, name, str(root))
+                yield from _below(filesystem, name, root)
             else:
-                yield from _image(filesystem, name, info, str(root))
+                yield from _image(filesystem, name, info, root)
     elif filesystem.isdir(path):
         yield from _below(filesystem, path, path)
     else:
