@@ -12,11 +12,15 @@ import pytest
 import torch
 
 from perpixel.checkpoint import read_checkpoint
+from perpixel.data import loader
+from perpixel.data.dataset import Pair
 from perpixel.data.layouts import open_dataset
 from perpixel.data.loader import Batch
+from perpixel.data.sample import Sample
 from perpixel.errors import ConfigError, DataError, Stopped
 from perpixel.inference.evaluation import evaluate
 from perpixel.inference.predictor import load
+from perpixel.labels import LabelSpace
 from perpixel.metrics import Scores
 from perpixel.training import (
     EpochReport,
@@ -25,6 +29,7 @@ from perpixel.training import (
     TrainConfig,
     files,
     loop,
+    precision,
     resume,
     run,
     state_file,
@@ -260,4 +265,19 @@ def test_bad_data_stops_a_run_before_its_folder_is_made(quick: TrainConfig) -> N
     mask.write_bytes(mask.read_bytes()[:40])
     with pytest.raises(DataError, match=r"0\.png"):
         train(quick)
+    assert not quick.out.exists()
+
+
+@pytest.mark.parametrize("asked", ["auto", "fp32"])
+def test_a_damaged_first_image_leaves_no_folder_either(
+    quick: TrainConfig, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    monkeypatch.setattr(precision, "_may_multiply_bf16", lambda device: True)
+
+    def damaged(pair: Pair, labels: LabelSpace) -> Sample:
+        raise DataError(pair.image, found="a damaged image", mend="Leave it out")
+
+    monkeypatch.setattr(loader, "read_sample", damaged)
+    with pytest.raises(DataError, match=r"\.png: a damaged image"):
+        train(quick.model_copy(update={"precision": asked, "tracker": "auto"}))
     assert not quick.out.exists()

@@ -75,8 +75,11 @@ def test_a_tracker_that_is_not_installed_is_asked_for_in_vain_unless_it_is_the_d
 ) -> None:
     monkeypatch.setattr(trackers, "find_spec", lambda name: None)
     train(quick.model_copy(update={"tracker": "auto"}))
+    refused = quick.model_copy(update={"tracker": "wandb", "out": quick.out.with_name("b")})
     with pytest.raises(ConfigError, match="pip install wandb"):
-        train(quick.model_copy(update={"tracker": "wandb", "out": quick.out.with_name("b")}))
+        train(refused)
+    # The next try, without it, is not told that a run is there already.
+    assert not refused.out.exists()
 
 
 def test_tensorboard_writes_into_the_run_folder(quick: TrainConfig) -> None:

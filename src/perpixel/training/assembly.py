@@ -89,6 +89,8 @@ def put_together(parts: Parts, processes: Processes, listener: Listener, begun: 
         share=(processes.rank, processes.world),
     )
     _check_shares(config, len(dataset.split("train")), processes)
+    # Asked for in every process: one that is missing is refused in all of them.
+    tracker = tracker_of(config, listener)
     total = None if config.epochs is None else config.epochs * loader.batches
     parameters = sum(parameter.numel() for parameter in network.parameters())
     listener.line(
@@ -124,7 +126,7 @@ def put_together(parts: Parts, processes: Processes, listener: Listener, begun: 
         else Budget(60 * config.minutes, loader.batches, len(validation) / config.batch_size / 3),
         progress=Progress(Plan(total), parts=config.accumulate),
         listener=listener,
-        tracker=tracker_of(config, listener) if processes.main else None,
+        tracker=tracker if processes.main else None,
         begun=begun,
         provenance=_provenance(config),
         facts=identity(parts, processes),

@@ -24,12 +24,11 @@ MODEL = "model.safetensors"
 CURVES = "curves.png"
 
 
-def new_run_folder(folder: Path) -> None:
-    """Make the folder of a new run.
+def refuse_to_overwrite(folder: Path) -> None:
+    """Check that a folder holds no run.
 
     Raises:
-        ConfigError: it holds a run already, which would be overwritten.
-        OutputError: it cannot be made.
+        ConfigError: it does.
     """
     if (folder / CONFIG).exists():
         raise ConfigError(
@@ -37,6 +36,16 @@ def new_run_folder(folder: Path) -> None:
             found="holds a run already",
             mend=f"Give another --out, or go on with `perpixel train --resume {folder}`",
         )
+
+
+def new_run_folder(folder: Path) -> None:
+    """Make the folder of a new run.
+
+    Raises:
+        ConfigError: it holds a run already, which would be overwritten.
+        OutputError: it cannot be made.
+    """
+    refuse_to_overwrite(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -11,6 +11,7 @@ import torch
 
 from perpixel.checkpoint import read_checkpoint
 from perpixel.data.dataset import Dataset
+from perpixel.data.loader import Batch
 from perpixel.data.scan import Scan, scan_splits
 from perpixel.distribution.model_file import model_file
 from perpixel.errors import ConfigError
@@ -111,19 +112,23 @@ def _free(config: TrainConfig) -> dict[str, object]:
 def _begin(
     config: TrainConfig, processes: Processes, listener: Listener, begun: float, *, new: bool
 ) -> TrainResult:
-    """A run from its first step on."""
+    """A run from its first step on. Its folder is made once nothing before that step has failed."""
+    if new:
+        processes.from_main(lambda: files.refuse_to_overwrite(config.out))
     dataset, seen = _data(config, listener)
     given = config
     config = processes.from_main(lambda: _decided(given, dataset, seen, listener))
     torch.manual_seed(config.seed)
     network, network_config, preprocessing = _network(config, dataset, seen, listener)
     refuse_what_does_not_fit(config, network_config, seen, processes)
+    parts = Parts(config, dataset, seen, network, network_config, preprocessing)
+    run = put_together(parts, processes, listener, begun)
+    # Before the folder is made, too: an image that cannot be read is mostly one of the first.
+    batch = next(iter(run.loader.epoch(0)))
+    run.stepper.use(config.precision if config.precision != "auto" else _measured(run, batch))
     if new:
         processes.from_main(lambda: files.new_run_folder(config.out))
     processes.from_main(lambda: write_whole(config.out / files.CONFIG, config.as_yaml().encode()))
-    parts = Parts(config, dataset, seen, network, network_config, preprocessing)
-    run = put_together(parts, processes, listener, begun)
-    run.stepper.use(config.precision if config.precision != "auto" else _measured(run))
     return _finish(run)
 
 
@@ -154,6 +159,8 @@ def _go_on(
 def _finish(run: Run) -> TrainResult:
     if run.processes.device.type == "cpu":
         keep_freed_memory()
+    if run.tracker is not None:
+        run.tracker.start()
     scores = run.go()
     folder = run.keeper.folder
     return TrainResult(folder, folder / files.MODEL, scores)
@@ -206,15 +213,14 @@ def _network(
     return network, network_config, chosen
 
 
-def _measured(run: Run) -> Precision:
-    """The faster precision, measured by the main process on a part of the run's first batch.
+def _measured(run: Run, batch: Batch) -> Precision:
+    """The faster precision, measured by the main process on a part of a batch.
 
     Raises:
         TrainingError: not even one image fits into memory.
     """
 
     def measured() -> Precision:
-        batch = next(iter(run.loader.epoch(0)))
         network, device = run.stepper.own, run.processes.device
         network.train()
         while True:

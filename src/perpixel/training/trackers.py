@@ -36,6 +36,8 @@ def tracker_of(config: TrainConfig, listener: Listener) -> Tracker | None:
 class Tracker:
     """Tells a tracker of every epoch. A tracker that fails is said once, and then left alone.
 
+    Nothing is opened or written before `start`.
+
     Args:
         name: which.
         config: of the run: told at the beginning. TensorBoard's files go into its folder.
@@ -43,13 +45,16 @@ class Tracker:
     """
 
     def __init__(self, name: TrackerName, config: TrainConfig, listener: Listener) -> None:
-        self._name, self._listener = name, listener
+        self._name, self._config, self._listener = name, config, listener
         self._tracker: Any = None
+
+    def start(self) -> None:
+        """Open the tracker, and tell it the settings."""
         try:
-            self._tracker = _opened(name, config.out)
+            self._tracker = _opened(self._name, self._config.out)
             self._tracker.start()
             self._tracker.store_init_configuration(
-                {key: str(value) for key, value in config.model_dump(mode="json").items()}
+                {key: str(value) for key, value in self._config.model_dump(mode="json").items()}
             )
         except Exception as error:  # Whatever a service raises is no reason to lose a run.
             self._give_up(error)
