@@ -21,7 +21,8 @@ from perpixel.data import loader as loader_module
 from perpixel.data.augment import Augmentation
 from perpixel.data.dataset import Pair
 from perpixel.data.layouts import open_dataset
-from perpixel.data.loader import Batch, TrainingLoader, training_loader
+from perpixel.data.loader import Batch, TrainingLoader, TrainingSamples, training_loader
+from perpixel.data.sample import Sample
 from perpixel.errors import DataError, ModelError
 from perpixel.preprocessing import Preprocessing
 
@@ -98,6 +99,27 @@ def test_a_lost_worker_is_replaced_and_no_batch_is(folder: Path) -> None:
         os.kill(worker.pid, signal.SIGKILL)
     assert same([*found, *batches], expected)
     assert same(several.epoch(0), expected)
+
+
+class Broken(TrainingSamples):
+    """Samples of which none can be made, for a reason that stays."""
+
+    error: type[Exception]
+
+    def __getitem__(self, key: object) -> Sample:
+        raise self.error("always")
+
+
+@pytest.mark.parametrize("error", [RuntimeError, OSError])
+def test_an_error_that_a_worker_raises_is_no_lost_worker(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    several = loader(folder, workers=1)
+    several._samples.__class__ = Broken
+    several._samples.error = error
+    monkeypatch.setattr(several, "_started", lambda: pytest.fail("it was tried again"))
+    with pytest.raises(error, match="always"):
+        list(several.epoch(0))
 
 
 KILLED = """

@@ -204,11 +204,11 @@ class TrainingLoader:
                 return
             except (OSError, EOFError) as error:
                 # What a process has sent can no longer be fetched from it.
-                if not self._workers:
+                if not self._workers or _is_own(error):
                     raise
                 raise _LoadersLostError(str(error)) from None
             except RuntimeError as error:
-                if "DataLoader worker" not in str(error):
+                if "DataLoader worker" not in str(error) or _is_own(error):
                     raise
                 raise _LoadersLostError(str(error)) from None
             yield batch
@@ -224,6 +224,11 @@ class TrainingLoader:
             persistent_workers=self._workers > 0,
             worker_init_fn=worker.preparation() if self._workers else None,
         )
+
+
+def _is_own(error: Exception) -> bool:
+    """Whether a loading process raised an error itself, and would again, rather than was killed."""
+    return str(error).startswith("Caught ")
 
 
 def _start_method() -> str:
