@@ -9,6 +9,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from data.written.small import (
+    DIVIDED,
+    HALVES,
+    VOID,
+    Written,
+    by_split,
+    coded,
+    masks_of,
+    picture,
+    save,
+    text,
+)
+
 
 def write_folders(root: Path) -> Written:
     masks = masks_of([0, 1, 2, VOID])
