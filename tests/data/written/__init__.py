@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from data.written import annotations, benchmarks, plain
+from data.written import annotated, benchmarks, plain
 from data.written.small import Written
 
 WRITERS: dict[str, Callable[[Path], Written]] = {
     name.removeprefix("write_"): written
-    for module in (plain, benchmarks, annotations)
+    for module in (plain, benchmarks, annotated)
     for name, written in vars(module).items()
     if name.startswith("write_")
 }
