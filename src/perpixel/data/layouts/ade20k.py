@@ -7,8 +7,8 @@ from pathlib import Path
 from perpixel.data.found import Found, KnownClasses
 from perpixel.data.mask_encoding import IGNORED
 from perpixel.data.pairing import pair_folders
+from perpixel.data.texts import listed_labels, read_text
 from perpixel.errors import DataError
-from perpixel.labels import LabelSpace
 
 NAME = "ade20k"
 LOOKS_FOR = "images/training and annotations/training (likewise validation)"
@@ -52,7 +52,8 @@ def read(root: Path) -> Found:
     }
     names = _names(home / INFO) if (home / INFO).is_file() else _built_in()
     numbers = tuple((index + 1, index) for index in range(len(names)))
-    return Found(splits, KnownClasses(LabelSpace.of(names), ((0, IGNORED), *numbers)))
+    labels = listed_labels(home / INFO, names)
+    return Found(splits, KnownClasses(labels, ((0, IGNORED), *numbers)))
 
 
 def _inside(root: Path) -> Path | None:
@@ -69,7 +70,7 @@ def _built_in() -> list[str]:
 def _names(path: Path) -> list[str]:
     """The last column of the table, up to the first comma; doubled names get their number."""
     names: list[str] = []
-    for line in path.read_text(encoding="utf-8-sig").splitlines()[1:]:
+    for line in read_text(path).splitlines()[1:]:
         columns = line.split("\t")
         if len(columns) < 2:
             expected = "columns separated by tabs, the name last"

@@ -11,6 +11,8 @@ from perpixel.data.found import UNSPLIT, Found, KnownClasses
 from perpixel.data.layouts import list_files
 from perpixel.data.mask_encoding import IGNORED
 from perpixel.data.pairing import has_pictures, pair_folders
+from perpixel.data.texts import listed_labels, read_text
+from perpixel.errors import DataError
 from perpixel.labels import Colour, LabelSpace
 
 NAME = "camvid"
@@ -87,7 +89,7 @@ def read(root: Path) -> Found:
     """The pairs of each split: 11 classes where masks are indices, 31 and Void where colours.
 
     Raises:
-        DataError: an image has no mask, or a mask no image.
+        DataError: an image has no mask, a mask no image, or `class_dict.csv` is wrong.
     """
     if has_pictures(root / _INDEXED[1]):
         numbers = tuple((index, index) for index in range(GROUPED.classes))
@@ -118,11 +120,26 @@ def _splits(root: Path, ending: str) -> dict[str, tuple[Pair, ...]]:
 
 
 def _all_colours(root: Path) -> KnownClasses:
-    colours = dict(COLOURS)
+    entries = list(COLOURS.items())
     if (root / _LISTED_COLOURS).is_file():
-        with (root / _LISTED_COLOURS).open(encoding="utf-8-sig", newline="") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file)][1:]
-        colours = {name: (int(r), int(g), int(b)) for name, r, g, b in rows}
-    void = colours.pop(VOID, COLOURS[VOID])
-    labels = LabelSpace(names=tuple(colours), colours=tuple(colours.values()), ignore_index=255)
+        entries = _listed_colours(root / _LISTED_COLOURS)
+    void = dict(entries).get(VOID, COLOURS[VOID])
+    classes = [entry for entry in entries if entry[0] != VOID]
+    labels = listed_labels(
+        root / _LISTED_COLOURS, [name for name, _ in classes], [colour for _, colour in classes]
+    )
     return KnownClasses(labels, (), ignored_colours=(void,), certainty="suggested")
+
+
+def _listed_colours(path: Path) -> list[tuple[str, Colour]]:
+    entries: list[tuple[str, Colour]] = []
+    for row in csv.reader(read_text(path).splitlines()[1:]):
+        cells = [cell.strip() for cell in row]
+        if not any(cells):
+            continue
+        numbers = [int(cell) for cell in cells[1:] if cell.isdecimal()]
+        if len(cells) != 4 or len(numbers) != 3 or max(numbers) > 255:
+            found, mend = f"a line {','.join(row)!r}", "Write `name,red,green,blue`"
+            raise DataError(path, found=found, mend=mend)
+        entries.append((cells[0], (numbers[0], numbers[1], numbers[2])))
+    return entries

@@ -7,6 +7,7 @@ from pathlib import Path
 from perpixel.data.dataset import Pair
 from perpixel.data.found import Found, splits_there
 from perpixel.data.pairing import require
+from perpixel.data.texts import read_text
 from perpixel.errors import DataError
 
 NAME = "lists"
@@ -54,13 +55,8 @@ def _read(root: Path, path: Path) -> tuple[Pair, ...]:
 
 def _pairs(root: Path, path: Path) -> list[tuple[int, list[Path]]]:
     """Of each line that is not empty its number, and the one or two paths on it."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        found = f"cannot be read ({error})"
-        raise DataError(path, found=found, mend="Write it as UTF-8 text") from None
     pairs: list[tuple[int, list[Path]]] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         fields = line.split("\t") if "\t" in line else line.split()
         files = [root / field.strip() for field in fields if field.strip()]
         if len(files) > 2:

@@ -16,6 +16,7 @@ from perpixel.data.layouts.voc import VOC_LABELS
 from perpixel.data.mask_encoding import IGNORED
 from perpixel.data.matlab import read_field
 from perpixel.data.pairing import require
+from perpixel.data.texts import read_text
 from perpixel.errors import DataError
 
 NAME = "sbd"
@@ -59,7 +60,7 @@ def read(root: Path) -> Found:
     """The images that the lists name.
 
     Raises:
-        DataError: a list, an image or a label that a list names is missing.
+        DataError: a list is missing or no text, or an image or a label that it names is missing.
     """
     home = _inside(root)
     if home is None:
@@ -68,7 +69,7 @@ def read(root: Path) -> Found:
     for split in ("train", "val"):
         path = home / f"{split}.txt"
         require(home, {path.name: path})
-        stems = path.read_text(encoding="utf-8-sig").split()
+        stems = read_text(path).split()
         images = {f"img/{stem}.jpg": home / "img" / f"{stem}.jpg" for stem in stems}
         labels = {f"cls/{stem}.mat": home / "cls" / f"{stem}.mat" for stem in stems}
         require(path, images | labels)

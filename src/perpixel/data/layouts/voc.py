@@ -9,6 +9,7 @@ from perpixel.data.dataset import SPLITS, Pair, listed
 from perpixel.data.found import UNSPLIT, Found, KnownClasses
 from perpixel.data.mask_encoding import IGNORED
 from perpixel.data.pairing import by_stem, require
+from perpixel.data.texts import listed_labels, read_text
 from perpixel.errors import DataError
 from perpixel.labels import Colour, LabelSpace
 
@@ -45,7 +46,8 @@ def read(root: Path) -> Found:
     """The images that the lists name; without lists, those that have a mask.
 
     Raises:
-        DataError: an image or mask that a list names is missing, or `labelmap.txt` is wrong.
+        DataError: a list is no text, an image or mask that it names is missing, or
+            `labelmap.txt` is wrong.
     """
     home = _inside(root)
     if home is None:
@@ -56,7 +58,7 @@ def read(root: Path) -> Found:
         # Tools write all names into one list, whatever they call it.
         splits = dict(zip([UNSPLIT], sorted(lists.glob("*.txt")), strict=False))
     images, masks = by_stem(home / "JPEGImages"), by_stem(home / "SegmentationClass")
-    found = {name: path.read_text(encoding="utf-8-sig").split() for name, path in splits.items()}
+    found = {name: read_text(path).split() for name, path in splits.items()}
     found = found or {UNSPLIT: list(masks)}
     pairs: dict[str, tuple[Pair, ...]] = {}
     for split, stems in found.items():
@@ -88,15 +90,14 @@ def _known(home: Path) -> KnownClasses:
         numbers = [(index, index) for index in range(len(CLASSES))]
         return KnownClasses(VOC_LABELS, (*numbers, (255, IGNORED)), ignored_colours=(VOID,))
     entries: list[tuple[str, Colour]] = []
-    for line in path.read_text(encoding="utf-8-sig").splitlines():
+    for line in read_text(path).splitlines():
         if not line.strip() or line.startswith("#"):
             continue
         match = re.match(r"([^:]+):(\d+),(\d+),(\d+)(:|$)", line.strip())
-        if match is None:
+        if match is None or max(map(int, match.group(2, 3, 4))) > 255:
             found, mend = f"a line {line!r}", "Write `name:red,green,blue::`"
             raise DataError(path, found=found, mend=mend)
         entries.append((match[1], (int(match[2]), int(match[3]), int(match[4]))))
-    names, colours = zip(*entries, strict=True)
-    labels = LabelSpace(names=names, colours=colours, ignore_index=255)
-    numbers = [(index, index) for index in range(len(names))]
+    labels = listed_labels(path, [name for name, _ in entries], [colour for _, colour in entries])
+    numbers = [(index, index) for index in range(labels.classes)]
     return KnownClasses(labels, (*numbers, (255, IGNORED)), ignored_colours=())
