@@ -15,8 +15,8 @@ from perpixel.data.dataset import SPLITS, Pair, listed
 from perpixel.data.found import SYNONYMS, UNSPLIT, Found, KnownClasses
 from perpixel.data.mask_encoding import IGNORED
 from perpixel.data.pairing import require
+from perpixel.data.texts import listed_labels
 from perpixel.errors import DataError
-from perpixel.labels import LabelSpace
 
 NAME = "coco"
 LOOKS_FOR = (
@@ -35,6 +35,12 @@ _FILES = (
     "*coco*.json",
     "result.json",
 )
+
+_NUMBERS = {
+    "images": ("id", "height", "width"),
+    "annotations": ("image_id", "category_id"),
+    "categories": ("id",),
+}
 
 _Json = dict[str, Any]
 
@@ -56,9 +62,7 @@ def read(root: Path) -> Found:
     panoptic = any(
         "segments_info" in one for of in contents.values() for one in of["annotations"][:1]
     )
-    categories = {
-        int(one["id"]): str(one["name"]) for of in contents.values() for one in of["categories"]
-    }
+    categories = _categories(contents)
     ids = sorted(categories)
     names = _distinct([categories[number] for number in ids])
     values = {number: 1 + place for place, number in enumerate(ids)}
@@ -70,7 +74,9 @@ def read(root: Path) -> Found:
         split = _split(root, path)
         splits[split] = (*splits.get(split, ()), *pairs)
     background = not panoptic and BACKGROUND not in names
-    labels = LabelSpace.of([BACKGROUND, *names] if background else names)
+    labels = listed_labels(
+        next(iter(contents), root), [BACKGROUND, *names] if background else names
+    )
     numbers = tuple((value, labels.names.index(names[value - 1])) for value in values.values())
     uncovered = (UNCOVERED, 0 if background else IGNORED)
     known = KnownClasses(labels, (uncovered, *numbers), certainty="fixed")
@@ -78,6 +84,23 @@ def read(root: Path) -> Found:
     files = listed([path.name for path in contents])
     ordered = {name: splits[name] for name in (*SPLITS, UNSPLIT) if name in splits}
     return Found(ordered, known, (f"masks are painted from {files}: {kind}",))
+
+
+def _categories(contents: Mapping[Path, _Json]) -> dict[int, str]:
+    """The name of each category, by its id."""
+    categories: dict[int, tuple[str, Path]] = {}
+    for path, content in contents.items():
+        for one in content["categories"]:
+            number, name = int(one["id"]), str(one["name"])
+            before, where = categories.setdefault(number, (name, path))
+            if before != name:
+                raise DataError(
+                    path,
+                    found=f"a category {number} of the name {name}",
+                    expected=f"{before}, as it is called in {where}",
+                    mend="Give the files the same categories",
+                )
+    return {number: name for number, (name, _) in categories.items()}
 
 
 def _annotation_files(root: Path) -> list[Path]:
@@ -92,11 +115,15 @@ def _content(path: Path) -> _Json:
         found = f"cannot be read ({error})"
         raise DataError(path, found=found, mend="Export the annotations again") from None
     keys = ("images", "annotations", "categories")
-    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
+    missing = [
+        key
+        for key in keys
+        if not isinstance(content, dict) or not isinstance(content.get(key), list)
+    ]
     if missing:
         found = f"no {', '.join(missing)}"
         mend = "Export the annotations in COCO's form"
-        raise DataError(path, found=found, expected=", ".join(keys), mend=mend)
+        raise DataError(path, found=found, expected="lists of them", mend=mend)
     needed = {
         "images": {"id", "file_name", "height", "width"},
         "annotations": {"image_id"},
@@ -106,7 +133,7 @@ def _content(path: Path) -> _Json:
         f"{key}.{place}"
         for key, fields in needed.items()
         for place, one in enumerate(content[key])
-        if not isinstance(one, dict) or not fields <= one.keys()
+        if not isinstance(one, dict) or any(one.get(field) is None for field in fields)
     ]
     if incomplete:
         raise DataError(
@@ -115,7 +142,28 @@ def _content(path: Path) -> _Json:
             expected="; ".join(f"{key}: {', '.join(sorted(of))}" for key, of in needed.items()),
             mend="Export the annotations again",
         )
+    wrong = [
+        f"{key}.{place}.{field}"
+        for key, fields in _NUMBERS.items()
+        for place, one in enumerate(content[key])
+        for field in fields
+        if one.get(field) is not None and not _is_whole(one[field])
+    ]
+    if wrong:
+        raise DataError(
+            path,
+            found=f"no whole numbers: {listed(wrong)}",
+            expected="ids and sizes as numbers",
+            mend="Export the annotations again",
+        )
     return dict(content)
+
+
+def _is_whole(value: object) -> bool:
+    """Whether `int` takes it as it is meant: some tools write numbers as texts."""
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, int) or (isinstance(value, str) and value.isdecimal())
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -169,15 +217,20 @@ def _panoptic(path: Path, content: _Json, values: Mapping[int, int]) -> dict[int
     folder = path.with_suffix("")
     masks: dict[int, PanopticMask] = {}
     for one in content["annotations"]:
-        segments = [(int(of["id"]), _value(path, of, values)) for of in one["segments_info"]]
-        masks[int(one["image_id"])] = PanopticMask(folder / one["file_name"], tuple(segments))
+        try:
+            segments = [(int(of["id"]), _value(path, of, values)) for of in one["segments_info"]]
+            masks[int(one["image_id"])] = PanopticMask(folder / one["file_name"], tuple(segments))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            found = f"an annotation of image {one['image_id']} that makes no sense ({error!r})"
+            mend = "Export the annotations again"
+            raise DataError(path, found=found, mend=mend) from None
     require(path, {str(mask.path): mask.path for mask in masks.values()})
     return masks
 
 
 def _value(path: Path, annotation: _Json, values: Mapping[int, int]) -> int:
     category = annotation.get("category_id")
-    if category is None or category not in values:
+    if category is None or int(category) not in values:
         found = f"annotation {annotation.get('id')} of category {category}, which is none"
         mend = "Add the category, or export the annotations again"
         raise DataError(path, found=found, expected=listed(list(map(str, values))), mend=mend)
