@@ -25,6 +25,7 @@ from perpixel.training.assembly import Parts, put_together
 from perpixel.training.choices import decide, facts_of
 from perpixel.training.config import TrainConfig
 from perpixel.training.footprint import refuse_what_does_not_fit
+from perpixel.training.lone_values import refuse_lone_values
 from perpixel.training.loop import Run
 from perpixel.training.memory import keep_freed_memory
 from perpixel.training.precision import Precision, measure
@@ -121,6 +122,8 @@ def _begin(
     torch.manual_seed(config.seed)
     network, network_config, preprocessing = _network(config, dataset, seen, listener)
     refuse_what_does_not_fit(config, network_config, seen, processes)
+    images = len(dataset.split("train"))
+    refuse_lone_values(config, network_config, seen.sizes, images, processes)
     parts = Parts(config, dataset, seen, network, network_config, preprocessing)
     run = put_together(parts, processes, listener, begun)
     # Before the folder is made, too: an image that cannot be read is mostly one of the first.
