@@ -11,9 +11,11 @@ from PIL import Image
 
 from perpixel.data.dataset import Pair
 from perpixel.data.mask_encoding import IGNORED, MaskEncoding, pack_colour
+from perpixel.data.source import Outline
 from perpixel.errors import ConfigError, DataError
 from perpixel.inference.evaluation import count, evaluate
-from perpixel.inference.large.evaluation import large_counts
+from perpixel.inference.large.evaluation import divided, large_counts
+from perpixel.inference.large.large_images import LargeImages
 from perpixel.inference.predictor import Model
 from perpixel.inference.tiles.tile_size import Tiling
 from perpixel.labels import LabelSpace
@@ -124,3 +126,13 @@ def test_wrong_masks_and_other_views_are_refused(
     mask = write_raster(tmp_path / "mask.tif", truth[None])
     with pytest.raises(ConfigError, match="--flip"):
         evaluate(model, [Pair(image, mask)], tiling=Tiling(64), flip=True)
+
+
+def test_an_image_is_as_large_as_its_largest_scale_shows_it(model: Model, tmp_path: Path) -> None:
+    found = Outline((1000, 1000), 3, np.dtype(np.uint8))
+    tiling = Tiling(memory="6G")
+    assert not LargeImages(model, tiling, scales=(0.5, 1.0)).too_large(found)
+    assert LargeImages(model, tiling, scales=(0.5, 100.0)).too_large(found)
+    Image.new("RGB", (1000, 1000)).save(tmp_path / "a.png")
+    with pytest.raises(ConfigError, match="too large for the memory"):
+        divided(model, [Pair(tmp_path / "a.png")], tiling, (1.0, 100.0))

@@ -57,7 +57,7 @@ class Worker:
         content: ModelFiles = packages.ray().get(files)
         self.model = place.loaded(content, job.runtime, job.precision)
         whole_only = "other scales" if job.scales != (1.0,) else "its mirror image" * job.flip
-        self.large = LargeImages(self.model, place.tiling(job), whole_only)
+        self.large = LargeImages(self.model, place.tiling(job), whole_only, scales=job.scales)
         self.schema = schema(self.model.labels.names)
 
     def __call__(self, group: Any) -> Any:

@@ -34,7 +34,7 @@ def divided(
     """
     if tiling is None:
         return list(pairs), []
-    images = LargeImages(model, tiling, rasters=False)
+    images = LargeImages(model, tiling, rasters=False, scales=scales)
     parts: tuple[list[Pair], list[Pair]] = ([], [])
     for pair in pairs:
         parts[images.takes(pair.image)].append(pair)

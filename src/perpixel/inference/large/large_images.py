@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -33,6 +33,7 @@ class LargeImages:
             where nothing is.
         format: of the masks; "geotiff", or another, for which large images become PNGs.
         rasters: whether rasters are taken however small they are.
+        scales: that images which are taken whole are seen at; the largest takes the most memory.
     """
 
     model: Model
@@ -40,6 +41,7 @@ class LargeImages:
     whole_only: str = ""
     format: str = "png"
     rasters: bool = True
+    scales: Sequence[float] = (1.0,)
     _footprints: dict[tuple[int, str], Footprint] = field(default_factory=dict)
 
     def takes(self, image: Path) -> bool:
@@ -95,7 +97,8 @@ class LargeImages:
             return False
         if isinstance(self.tiling.tile, int):
             return max(found.size) > self.tiling.tile
-        plenty = _PLENTY * math.prod(found.size)
+        enlarged = max(1.0, *self.scales) ** 2
+        plenty = _PLENTY * enlarged * math.prod(found.size)
         if self.model.device.type == "cpu" and plenty < self._memory - own_memory():
             return False
         geometry = self._geometry
@@ -105,7 +108,7 @@ class LargeImages:
         if kind not in self._footprints:
             self._footprints[kind] = Footprint.of(self.model, geometry, found.bands, found.dtype)
         length = geometry.network.canvas.length
-        shown = math.prod(length(pixels) for pixels in found.size)
+        shown = enlarged * math.prod(length(pixels) for pixels in found.size)
         # Decoded whole, it is held while it is predicted.
         memory = self._memory - math.prod(found.size) * found.bands * found.dtype.itemsize
         return shown > self._footprints[kind].pixels(self.model, memory)
