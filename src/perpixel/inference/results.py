@@ -20,6 +20,8 @@ from perpixel.inference.segmentation import ClassMask
 from perpixel.whole_file import write_text
 
 JPEG_QUALITY = 90
+# Pillow's encoder fails above 65,500.
+JPEG_LONGEST = 65_000
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,13 @@ def make_folder(folder: Path) -> None:
 
 
 def encoded(picture: Image.Image, kind: Literal["png", "jpg"]) -> bytes:
+    """The picture as a file; as a JPEG it is scaled down to the longest side that one can have."""
     file = io.BytesIO()
     if kind == "jpg":
+        smaller = JPEG_LONGEST / max(picture.size)
+        if smaller < 1:
+            width, height = (max(round(side * smaller), 1) for side in picture.size)
+            picture = picture.resize((width, height), Image.Resampling.LANCZOS)
         # Without subsampling: thin borders and letters keep their colours.
         picture.save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     else:
