@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from PIL import Image, ImageDraw
 
 from perpixel.data.layouts import open_dataset
 from perpixel.data.sample import read_sample
+from perpixel.errors import OutputError
 from perpixel.inference.folder import predict_folder
 from perpixel.inference.predictor import Model
 from perpixel.inference.regions import regions
-from perpixel.inference.results import Results
+from perpixel.inference.results import Results, encoded
 
 MASKS = st.tuples(st.integers(1, 24), st.integers(1, 24)).flatmap(
     lambda size: arrays(np.uint8, size, elements=st.integers(0, 3), fill=st.nothing())
@@ -102,6 +104,32 @@ def test_a_coco_file_holds_what_tools_expect(model: Model, photos: Path, tmp_pat
     photos.rename(tmp_path / "out" / "images")
     pairs = open_dataset(tmp_path / "out").splits
     assert sum(map(len, pairs.values())) == 3
+
+
+@pytest.mark.parametrize("results", ["coco", "areas"])
+def test_a_folder_that_cannot_be_made_is_known_before_the_first_image(
+    model: Model, photos: Path, tmp_path: Path, results: str
+) -> None:
+    out, done = tmp_path / "out", []
+    out.mkdir()
+    (out / "annotations").write_bytes(b"a file")
+    wanted = Results(
+        format="coco" if results == "coco" else "png",
+        areas=out / "annotations" / "areas.csv" if results == "areas" else None,
+    )
+    with pytest.raises(OutputError, match=r"annotations: cannot be made"):
+        predict_folder(
+            model, [photos], out, results=wanted, progress=lambda one, _: done.append(one)
+        )
+    assert done == []
+
+
+@pytest.mark.parametrize("size", [(66_001, 2), (3, 65_501), (1, 200_000)])
+def test_an_overlay_longer_than_a_jpeg_can_be_is_scaled_down(size: tuple[int, int]) -> None:
+    with Image.open(io.BytesIO(encoded(Image.new("RGB", size, (200, 30, 90)), "jpg"))) as found:
+        assert max(found.size) == 65_000
+        assert (found.width > found.height) == (size[0] > size[1])
+        assert abs(np.asarray(found).mean((0, 1)) - (200, 30, 90)).max() < 4
 
 
 def test_a_labelme_file_names_its_image_relative_to_itself(

@@ -145,7 +145,7 @@ class CocoExport:
         self.found[place] = about, annotations
 
     def finish(self) -> None:
-        """Write the annotation file and the classes."""
+        """Write the annotation file, whose folder is there, and the classes."""
         images, annotations = [], []
         for number, place in enumerate(sorted(self.found), 1):
             about, regions_of_image = self.found[place]
@@ -158,7 +158,6 @@ class CocoExport:
             "annotations": [{"id": number, **one} for number, one in enumerate(annotations, 1)],
             "categories": [{"id": number, "name": name} for number, name in names],
         }
-        (self.out / COCO_FILE).parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         write_text(self.out / COCO_FILE, text)
         write_text(self.out / CLASSES, self.labels.as_yaml())

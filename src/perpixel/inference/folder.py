@@ -11,7 +11,7 @@ from pathlib import Path
 from perpixel.data.dataset import Pair
 from perpixel.data.sample import Sample, evaluation_samples
 from perpixel.errors import ConfigError, DataError, ModelError
-from perpixel.inference.export import Export, export
+from perpixel.inference.export import COCO_FILE, Export, export
 from perpixel.inference.inputs import expand, stems
 from perpixel.inference.large.large_images import LargeImages
 from perpixel.inference.large.prediction import LargePrediction, Progress
@@ -86,8 +86,17 @@ def predict_folder(
     failed: list[tuple[Path, str]] = []
     rows: list[list[str]] = []
     large = LargeImages(
-        model, tiling or Tiling(), whole_only(results, scales, flip, show), results.format
+        model,
+        tiling or Tiling(),
+        whole_only(results, scales, flip, show),
+        results.format,
+        scales=scales,
     )
+    # What is written after the last image is known now to have a folder, not after hours.
+    if results.format == "coco":
+        make_folder((out / COCO_FILE).parent)
+    if results.areas is not None:
+        make_folder(results.areas.parent)
     pairs = [Pair(image.path) for image in images]
     parts = [large.takes(pair.image) for pair in pairs]
     masks = export("png" if results.format == "geotiff" else results.format, out, model.labels)
