@@ -33,14 +33,17 @@ class MaskWindows:
 
     @classmethod
     def open(cls, pair: Pair, labels: LabelSpace) -> MaskWindows:
-        """Open a mask: GeoTIFFs and `.npy` files stay on the disk, others are decoded once.
+        """Open a mask: GeoTIFFs and `.npy` files of bytes or 16-bit numbers stay on the disk,
+        others are decoded once.
 
         Raises:
             DataError: it cannot be read, is no mask, or the pair has none.
         """
         path = pair.mask
-        if isinstance(path, Path) and path.suffix.lower() == ".npy":
-            source: Source = open_array(path)
+        mapped = open_array(path) if isinstance(path, Path) and _is_array(path) else None
+        # Signed and larger integers would be floats to a mapped array; as a mask they are labels.
+        if mapped is not None and mapped.dtype.kind != "f":
+            source: Source = mapped
         elif isinstance(path, Path) and _by_windows(path):
             source = RasterSource.open(path, indices=True)
         else:
@@ -99,6 +102,10 @@ class MaskWindows:
         """A stored value that is no stranger, for pixels whose class does not matter."""
         encoding = self.pair.encoding
         return 0 if encoding is None else encoding.mapping[0][0]
+
+
+def _is_array(path: Path) -> bool:
+    return path.suffix.lower() == ".npy"
 
 
 def _by_windows(path: Path) -> bool:
