@@ -9,6 +9,8 @@ from pathlib import Path
 
 # Windows locks bytes and not files: this one, which no journal is long enough to have.
 _LOCKED_BYTE = 1 << 30
+# What a file system says that has no locks: some network mounts and shared folders of containers.
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
 def open_in_place(path: Path) -> int:
@@ -24,6 +26,9 @@ def open_in_place(path: Path) -> int:
 def lock(file: int) -> bool:
     """Keep a file, at whose beginning it stands, for this process until it is closed.
 
+    Where the file system has no locks, nobody is kept away: a run there is worth more than the
+    guard against a second one, and what both have written is believed by its checksums alone.
+
     Returns:
         False where another process has it.
     """
@@ -35,6 +40,9 @@ def lock(file: int) -> bool:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
     return True
 
 

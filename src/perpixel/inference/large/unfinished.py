@@ -172,7 +172,9 @@ class Unfinished:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _lock(self) -> None:
-        if not lock(self._journal):
+        with self._complaining():
+            free = lock(self._journal)
+        if not free:
             raise OutputError(
                 self.path,
                 found="another run is making this mask",
