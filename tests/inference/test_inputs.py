@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -147,6 +150,35 @@ def test_an_input_that_stands_for_no_image_is_an_error(tree, inputs, message):
     (tree / "empty").mkdir()
     with pytest.raises(DataError, match=message):
         expand(inputs, Path("out"))
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="there it is a pattern")
+def test_a_pattern_that_is_none_is_an_error_of_one_line(tree):
+    with pytest.raises(DataError, match=r"photos/\*\*\.jpg: no pattern"):
+        expand(["photos/**.jpg"], None)
+
+
+def test_a_subfolder_that_may_not_be_read_is_named(tree, monkeypatch):
+    # The superuser, who may run this, may read all.
+    scandir = os.scandir
+
+    def guarded(path):
+        if Path(path).name == "sub":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(DataError, match=r"photos/sub: cannot be looked into \(Permission"):
+        expand(["photos"], None)
+
+
+def test_an_input_that_may_not_be_asked_about_is_named(tree, monkeypatch):
+    def refused(path, **_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refused)
+    with pytest.raises(DataError, match=r"photos: cannot be looked into \(Permission"):
+        expand(["photos"], None)
 
 
 def named(*pairs: tuple[str, str]) -> list[str]:

@@ -45,7 +45,7 @@ def expand(inputs: Sequence[str | Path], out: Path | None) -> list[Input]:
     folder before the first part of a pattern that can vary (None: they are elsewhere).
 
     Raises:
-        DataError: an input stands for no image.
+        DataError: an input stands for no image, is no pattern, or may not be read.
         OutputError: `out` is one of the input folders, or a pattern's.
     """
     found: dict[Path, Input] = {}
@@ -139,6 +139,18 @@ def distinct(
 
 
 def _matches(one: str, out: Path | None) -> Iterator[Input]:
+    try:
+        yield from _search(one, out)
+    except OSError as error:
+        # Left out, its images would be missing among the results, and nobody told.
+        raise DataError(
+            error.filename or one,
+            found=f"cannot be looked into ({error.strerror or error})",
+            mend="See that you may read it, or name the images in other folders",
+        ) from None
+
+
+def _search(one: str, out: Path | None) -> Iterator[Input]:
     path = Path(one)
     if path.is_dir():
         yield from _images_in(path, path, out)
@@ -147,7 +159,7 @@ def _matches(one: str, out: Path | None) -> Iterator[Input]:
     elif glob.has_magic(one):
         fixed = _fixed_part(path)
         _spare(fixed, out)
-        for match in sorted(fixed.glob(str(path.relative_to(fixed)))):
+        for match in _glob(fixed, path):
             relative = match.relative_to(fixed)
             hidden = any(part.startswith(".") for part in relative.parts)
             if hidden or _is_result(match.resolve(), fixed, out):
@@ -158,12 +170,20 @@ def _matches(one: str, out: Path | None) -> Iterator[Input]:
                 yield Input(match, relative)
 
 
+def _glob(fixed: Path, pattern: Path) -> list[Path]:
+    try:
+        return sorted(fixed.glob(str(pattern.relative_to(fixed))))
+    except ValueError as error:
+        mend = "Write ** as a part of its own, as in photos/**/*.jpg"
+        raise DataError(pattern, found=f"no pattern ({error})", mend=mend) from None
+
+
 def _images_in(folder: Path, root: Path, out: Path | None) -> Iterator[Input]:
     _spare(folder, out)
     # Of each folder that is still to be entered: where the way to it leads, all links followed. A
     # link back to a folder on its own way would have no end.
     ways = {folder: frozenset([folder.resolve()])}
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
         way, found = ways.pop(Path(parent)), sorted(folders)
         folders.clear()
         for name in found:
@@ -174,6 +194,10 @@ def _images_in(folder: Path, root: Path, out: Path | None) -> Iterator[Input]:
         for name in sorted(names):
             if _is_image(name) and not name.startswith("."):
                 yield Input(Path(parent, name), Path(parent, name).relative_to(root))
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _spare(folder: Path, out: Path | None) -> None:
