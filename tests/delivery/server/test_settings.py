@@ -58,3 +58,9 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     with pytest.raises(ConfigError, match=r"pip install 'perpixel\[serve\]'") as raised:
         packages.check_packages()
     assert raised.value.where == "uvicorn"
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_time_that_is_none_is_refused(seconds: float) -> None:
+    with pytest.raises(ConfigError, match="such as 30"):
+        Settings(seconds=seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +46,7 @@ class Settings:
                 raise ConfigError(
                     name, found=f"{getattr(self, name)}", expected="1 or more", mend="Allow more"
                 )
-        if not self.seconds > 0:
+        if not 0 < self.seconds < math.inf:
             mend = "Give a time in which an image can be computed, such as 30"
             raise ConfigError("seconds", found=f"{self.seconds}", expected="above 0", mend=mend)
         if self.token is not None:
