@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from inference.tiles.test_tiler import EXACT, made, model_of, pixels
+from inference.tiles.tiled import EXACT, made, model_of, pixels
 from perpixel.inference.predictor import Model
 from perpixel.inference.tiles.effective_halo import BEYOND, effective_halo, radius
 from perpixel.inference.tiles.tiled import predict_tiled
