@@ -106,6 +106,38 @@ def test_a_coco_file_holds_what_tools_expect(model: Model, photos: Path, tmp_pat
     assert sum(map(len, pairs.values())) == 3
 
 
+@pytest.mark.parametrize(
+    ("kind", "file", "annotations"),
+    [
+        ("coco", "annotations/instances_default.json", "annotations"),
+        ("labelme", "sub/a b.json", "shapes"),
+    ],
+)
+def test_annotations_that_were_corrected_are_never_written_over(
+    model: Model, photos: Path, tmp_path: Path, kind: str, file: str, annotations: str
+) -> None:
+    out = tmp_path / "out"
+    predict_folder(model, [photos], out, results=Results(format=kind))
+    written = {path: path.read_bytes() for path in out.rglob("*.*")}
+    # As they were written, or saved again by a tool that keeps what it does not know.
+    content = json.loads((out / file).read_text(encoding="utf-8"))
+    (out / file).write_text(json.dumps(content, indent=7), encoding="utf-8")
+    predict_folder(model, [photos], out, results=Results(format=kind))
+    assert {path: path.read_bytes() for path in out.rglob("*.*")} == written
+    for change in (lambda: content[annotations].pop(), lambda: content.pop("perpixel")):
+        change()
+        (out / file).write_text(json.dumps(content), encoding="utf-8")
+        before = {path: path.read_bytes() for path in out.rglob("*.*")}
+        with pytest.raises(OutputError, match="annotations that were corrected"):
+            predict_folder(model, [photos], out, results=Results(format=kind))
+        assert {path: path.read_bytes() for path in out.rglob("*.*")} == before
+    (out / file).unlink()
+    (out / "classes.yaml").write_text("classes: [mine]\n", encoding="utf-8")
+    with pytest.raises(OutputError, match="another list of classes"):
+        predict_folder(model, [photos], out, results=Results(format=kind))
+    assert not (out / file).exists()
+
+
 @pytest.mark.parametrize("results", ["coco", "areas"])
 def test_a_folder_that_cannot_be_made_is_known_before_the_first_image(
     model: Model, photos: Path, tmp_path: Path, results: str

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from perpixel.data.labelme_shapes import IGNORE
 from perpixel.data.run_lengths import encode_runs
+from perpixel.errors import OutputError
 from perpixel.inference.regions import Region, regions
 from perpixel.inference.segmentation import ClassMask
 from perpixel.labels import LabelSpace
@@ -18,6 +21,8 @@ Format = Literal["png", "coco", "labelme"]
 CLASSES = "classes.yaml"
 COCO_FILE = Path("annotations") / "instances_default.json"
 BACKGROUND = "background"
+# Under this key a file says what it held when it was written: tools keep it, or leave it out.
+AS_WRITTEN = "perpixel"
 # labelme asks for three corners of a polygon, even where they are one pixel.
 _CORNERS = 3
 
@@ -25,6 +30,13 @@ _CORNERS = 3
 @runtime_checkable
 class Export(Protocol):
     """Writes masks in one form. `add` may be called from several threads, in any order."""
+
+    def spare(self, names: Sequence[Path]) -> None:
+        """See that nobody's corrections are written over.
+
+        Raises:
+            OutputError: a file that would be written holds other annotations than perpixel wrote.
+        """
 
     def add(self, place: int, image: Path, name: Path, segmentation: ClassMask) -> None:
         """Write an image's mask to `name` and a suffix, or keep it for `finish`.
@@ -51,6 +63,9 @@ def export(kind: Format, out: Path, labels: LabelSpace) -> Export:
 class PngExport:
     """A palette PNG of class indices for each image."""
 
+    def spare(self, names: Sequence[Path]) -> None:
+        """Nothing: masks are made anew, as they were."""
+
     def add(self, place: int, image: Path, name: Path, segmentation: ClassMask) -> None:
         """Write the mask."""
         segmentation.save(name.with_name(f"{name.name}.png"))
@@ -67,11 +82,17 @@ class LabelmeExport:
         self.out = out
         self.labels = labels
 
+    def spare(self, names: Sequence[Path]) -> None:
+        """Files with other shapes than were written stay, and so does another list of classes."""
+        for name in names:
+            _spare(name.with_name(f"{name.name}.json"), "shapes")
+        _spare_classes(self.out / CLASSES, self.labels)
+
     def add(self, place: int, image: Path, name: Path, segmentation: ClassMask) -> None:
         """Write the image's file."""
         size = segmentation.mask.shape
         found = sorted(regions(segmentation.mask), key=lambda region: -region.box_area)
-        content = {
+        content: dict[str, Any] = {
             "version": "5.5.0",
             "flags": {},
             "shapes": [self._shape(one) for one in found if not self._is_uncovered(one, size)],
@@ -80,6 +101,7 @@ class LabelmeExport:
             "imageHeight": size[0],
             "imageWidth": size[1],
         }
+        content[AS_WRITTEN] = _digest(content["shapes"])
         text = json.dumps(content, ensure_ascii=False, indent=1)
         write_text(name.with_name(f"{name.name}.json"), text)
 
@@ -115,6 +137,11 @@ class CocoExport:
         self.labels = labels
         # By the image's place: threads add to it as they get done.
         self.found: dict[int, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
+
+    def spare(self, names: Sequence[Path]) -> None:
+        """Other annotations than were written stay, and so does another list of classes."""
+        _spare(self.out / COCO_FILE, "annotations")
+        _spare_classes(self.out / CLASSES, self.labels)
 
     def add(self, place: int, image: Path, name: Path, segmentation: ClassMask) -> None:
         """Keep the image's regions; pixels without a label are in none."""
@@ -152,12 +179,51 @@ class CocoExport:
             images.append({"id": number, **about})
             annotations += [{"image_id": number, **region} for region in regions_of_image]
         names = enumerate(self.labels.names, 1)
-        content = {
+        content: dict[str, Any] = {
             "info": {"description": "predicted by perpixel"},
             "images": images,
             "annotations": [{"id": number, **one} for number, one in enumerate(annotations, 1)],
             "categories": [{"id": number, "name": name} for number, name in names],
         }
+        content[AS_WRITTEN] = _digest(content["annotations"])
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         write_text(self.out / COCO_FILE, text)
         write_text(self.out / CLASSES, self.labels.as_yaml())
+
+
+def _digest(annotations: object) -> str:
+    return hashlib.sha256(json.dumps(annotations, sort_keys=True).encode()).hexdigest()
+
+
+def _spare(path: Path, annotations: str) -> None:
+    """Refuse a file whose annotations, under this key, are not those that were written."""
+    if not os.path.lexists(path):
+        return
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        content = None
+    if isinstance(content, dict) and content.get(AS_WRITTEN) == _digest(content.get(annotations)):
+        return
+    _refuse(path, "annotations that were corrected, or that perpixel did not write")
+
+
+def _spare_classes(path: Path, labels: LabelSpace) -> None:
+    """Refuse a list of classes that is not the one to be written."""
+    try:
+        other = path.read_bytes() != labels.as_yaml().encode()
+    except FileNotFoundError:
+        return
+    except OSError:
+        other = True
+    if other:
+        _refuse(path, "another list of classes")
+
+
+def _refuse(path: Path, found: str) -> None:
+    raise OutputError(
+        path,
+        found=found,
+        expected="nothing there, or what an earlier call wrote",
+        mend="Give another --out, or move it away",
+    )

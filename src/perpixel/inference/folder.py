@@ -92,6 +92,8 @@ def predict_folder(
         results.format,
         scales=scales,
     )
+    masks = export("png" if results.format == "geotiff" else results.format, out, model.labels)
+    masks.spare(names)
     # What is written after the last image is known now to have a folder, not after hours.
     if results.format == "coco":
         make_folder((out / COCO_FILE).parent)
@@ -99,7 +101,6 @@ def predict_folder(
         make_folder(results.areas.parent)
     pairs = [Pair(image.path) for image in images]
     parts = [large.takes(pair.image) for pair in pairs]
-    masks = export("png" if results.format == "geotiff" else results.format, out, model.labels)
     work = _Work(model, results, masks, tuple(scales), flip)
     ordinary = [number for number, is_large in enumerate(parts) if not is_large]
     chosen, places = [pairs[number] for number in ordinary], [names[number] for number in ordinary]

@@ -45,6 +45,11 @@ def test_each_panel_is_the_softmax_of_the_scores_before_upsampling(
         assert axes.spines["left"].get_edgecolor()[:3] == sheet.rgb(LABELS.colours[index])
 
 
+def test_an_image_one_pixel_wide_has_no_more_columns_than_panels(make: MakeModel) -> None:
+    figure = heat_maps(make(name="fcn16s", head="scores"), np.zeros((300, 1, 3), np.uint8))
+    assert len(figure.axes) <= len(LABELS.names) + 2
+
+
 @pytest.mark.parametrize("offset", [0.0, 3 / 32, 19 / 16, -0.4])
 def test_a_cell_lies_where_the_lookup_hits_it_exactly(offset: float) -> None:
     torch.manual_seed(0)

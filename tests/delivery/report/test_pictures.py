@@ -40,6 +40,14 @@ def test_a_matrix_of_150_classes_has_every_name_and_no_numbers() -> None:
     assert names == list(labels.names)
 
 
+def test_names_with_dollars_are_no_formulas() -> None:
+    name = r"$\frac{1$"
+    labels = LabelSpace.of([name, "sea"])
+    runs = {f"{name} {number}": [(1.0, 0.5)] for number in (1, 2)}
+    for figure in (matrix(Scores(labels, np.diag([2, 3]))), figures.progress_curves(runs)):
+        assert svg(figure).startswith("data:image/svg+xml;base64,")
+
+
 def test_the_most_frequent_mistakes_come_first() -> None:
     first, second = mistakes(Scores(LABELS, COUNTS))
     assert (first.truth, first.taken_for, first.pixels) == (1, 0, 30)

@@ -58,7 +58,9 @@ def heat_maps(model: Model, image: ImageLike, classes: Sequence[str] | None = No
         title += f" ({len(shown)} of {labels.classes} classes)"
     height, width = found.size
     panels = len(shown) + 1
-    columns = panels if panels <= 4 else max(2, round(math.sqrt(panels * 1.5 * height / width)))
+    columns = panels
+    if panels > 4:
+        columns = min(panels, max(2, round(math.sqrt(panels * 1.5 * height / width))))
     rows = math.ceil(panels / columns)
     figure = sheet.blank(
         max(5.5, PANEL * columns + 1),

@@ -104,7 +104,8 @@ def _plot(x: str, y: str) -> tuple[Figure, Axes]:
 
 def _finished(figure: Figure, axes: Axes, lines: int) -> Figure:
     if lines > 1:
-        axes.legend(loc="best", fontsize=9)
+        for text in axes.legend(loc="best", fontsize=9).get_texts():
+            text.set_parse_math(False)  # a run's name with two $ is no formula
     return figure
 
 

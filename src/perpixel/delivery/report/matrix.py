@@ -51,8 +51,9 @@ def matrix(scores: Scores) -> Figure:
     colours = matplotlib.colormaps["Blues"].with_extremes(bad="#eeeeee")
     axes.imshow(shares, cmap=colours, vmin=0, vmax=1, interpolation="nearest")
     names = [_cut(name) for name in scores.labels.names]
-    axes.set_xticks(range(classes), names, rotation=90, fontsize=letters)
-    axes.set_yticks(range(classes), names, fontsize=letters)
+    # A name with two $ is no formula.
+    axes.set_xticks(range(classes), names, rotation=90, fontsize=letters, parse_math=False)
+    axes.set_yticks(range(classes), names, fontsize=letters, parse_math=False)
     axes.set_xlabel("predicted")
     axes.set_ylabel("truth")
     # The classes' own colours, between the names and the matrix.
