@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,3 +134,32 @@ def test_what_cannot_be_written_leaves_the_old_file(
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("a", b"old")]
     with pytest.raises(OutputError, match="cannot be written"):
         write_mask_file(tmp_path / "none" / "a", kind, rows_of(mask), SIZE, labels)
+
+
+# A small mask is written when its file is closed; of a larger one only the last overviews.
+@pytest.mark.parametrize(("side", "room"), [(300, 20_000), (300, 2_000), (1000, 250_000)])
+def test_a_disk_that_is_full_when_the_file_is_closed_is_noticed(
+    tmp_path: Path, labels: LabelSpace, side: int, room: int
+) -> None:
+    resource = pytest.importorskip("resource", reason="no limits of files here")
+    noise = np.random.default_rng(0).integers(0, 3, (side, side)).astype(np.uint8)
+    path = tmp_path / "mask.tif"
+
+    def write() -> None:
+        write_mask_file(
+            path, "geotiff", lambda top, deep: noise[top : top + deep], (side, side), labels
+        )
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        with pytest.raises(OutputError, match="No space left on device"):
+            write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert list(tmp_path.iterdir()) == []
+    write()
+    with rasterio.open(path) as file:
+        np.testing.assert_array_equal(file.read(1), noise)

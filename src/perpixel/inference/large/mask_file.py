@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 import warnings
 import zlib
@@ -135,9 +137,34 @@ def _write_geotiff(
             if factors:
                 with rasterio.open(path, "r+") as file:
                     file.build_overviews(factors, Resampling.mode)
+            _check_written(path)
     except RasterioError as error:
         reason = " ".join(str(error.__cause__ or error).split())[:200]
         raise OSError(reason) from None
+
+
+def _check_written(path: Path) -> None:
+    """See that each block is in the file.
+
+    GDAL writes what it still holds when it closes a file, and a full disk is not told then.
+
+    Raises:
+        OSError: one is not.
+    """
+    import rasterio
+
+    end = path.stat().st_size
+    with rasterio.open(path) as file:
+        for level in (None, *range(len(file.overviews(1)))):
+            with rasterio.open(path, overview_level=level) as shrunk:
+                blocks = [block for block, _ in shrunk.block_windows(1)]
+            for row, column in blocks:
+                begin, length = (
+                    file.get_tag_item(f"BLOCK_{what}_{column}_{row}", "TIFF", bidx=1, ovr=level)
+                    for what in ("OFFSET", "SIZE")
+                )
+                if begin is None or length is None or int(begin) + int(length) > end:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _overviews(size: tuple[int, int]) -> list[int]:
