@@ -10,7 +10,7 @@ from typing import Any
 
 import numba
 
-SETTINGS = {"nogil": True, "error_model": "numpy"}
+SETTINGS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 
 def sources_digest(folder: Path) -> str:
