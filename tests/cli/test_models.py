@@ -130,6 +130,7 @@ def test_a_half_is_half_as_large_and_names_what_it_was_rounded_from(
     assert all(
         torch.equal(tensor, whole[name].half().float() if tensor.ndim > 1 else whole[name])
         for name, tensor in found.weights.items()
+        if not name.endswith("num_batches_tracked")  # counted from 0 again
     )
 
 

@@ -12,7 +12,7 @@ from perpixel.delivery.scenes import draw
 from perpixel.networks import PaperFCNConfig, build
 from perpixel.networks.inspection import inspect
 
-pictures = script("pictures")
+pictures, image_pictures = script("pictures"), script("image_pictures")
 
 
 @pytest.mark.parametrize("name", [*pictures.BY_THEMSELVES, "windows", "field"])
@@ -46,7 +46,8 @@ def test_the_boxes_are_as_large_as_the_networks_graph_says(fc6: str, sees: int) 
 def test_global_context_reaches_the_whole_image_and_else_nothing_does() -> None:
     image = draw(0, 0, 300, 340)[0]
     reached = [
-        (pictures.influence_of(image, global_context=switch) > 0).mean() for switch in (False, True)
+        (image_pictures.influence_of(image, global_context=switch) > 0).mean()
+        for switch in (False, True)
     ]
     assert reached[0] < 0.5
     assert reached[1] > 0.99

@@ -17,7 +17,8 @@ SCRIPT = Path(__file__).resolve().parents[3] / "benchmarks" / "mutated_images.py
 COUNT = 400
 
 
-def script() -> ModuleType:
+def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))  # where a script finds those beside it
     spec = importlib.util.spec_from_file_location("mutated_images", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
@@ -29,9 +30,9 @@ def script() -> ModuleType:
 # Pillow warns of what it dislikes in a file, and TIFFs of a kind it never finishes leave one open.
 @pytest.mark.filterwarnings("default")
 def test_each_is_answered_with_a_mask_or_with_what_is_wrong_with_it(
-    serving: Serving, model: Model
+    serving: Serving, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mutated = script()
+    mutated = script(monkeypatch)
     originals = mutated.seeds()
     statuses = set()
     with serving(model, max_pixels=1_000_000) as client:
