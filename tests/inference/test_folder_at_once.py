@@ -126,15 +126,15 @@ class Decoded(np.ndarray):
 
 
 def test_masks_are_found_without_confidence_where_nothing_asks_for_it(
-    model, photos, tmp_path, monkeypatch
+    model, many, tmp_path, monkeypatch
 ):
     def refused(score_map: object) -> None:
         raise AssertionError("the confidence was computed")
 
     monkeypatch.setattr("perpixel.kernels.winner", refused)
-    assert len(predict_folder(model, [photos], tmp_path / "out").done) == 3
+    assert len(predict_folder(model, [many], tmp_path / "out").done) == 12
     with pytest.raises(AssertionError, match="confidence was computed"):
-        predict_folder(model, [photos], tmp_path / "b", results=Results(min_confidence=0.5))
+        predict_folder(model, [many], tmp_path / "b", results=Results(min_confidence=0.5))
 
 
 @pytest.mark.parametrize("where", ["the network", "a writer", "show"])
