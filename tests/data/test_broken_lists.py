@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from data.written import WRITERS
+from data.written.broken import COCO, assert_refused, spoil_json
 from perpixel.data.layouts import open_dataset
-from perpixel.errors import DataError
 
-COCO = "annotations/instances_train2017.json"
 PANOPTIC = "annotations/panoptic_train2017.json"
 NO_TEXT = "na\xefve\n".encode("latin1")
 
@@ -23,15 +21,6 @@ def bytes_at(pattern: str) -> Callable[[Path], object]:
 
 def text_at(path: str, content: str) -> Callable[[Path], object]:
     return lambda root: (root / path).write_text(content, encoding="utf-8")
-
-
-def json_at(path: str, change: Callable[[dict], object]) -> Callable[[Path], object]:
-    def spoil(root: Path) -> None:
-        content = json.loads((root / path).read_text(encoding="utf-8"))
-        change(content)
-        (root / path).write_text(json.dumps(content), encoding="utf-8")
-
-    return spoil
 
 
 def colours(*lines: str) -> Callable[[Path], object]:
@@ -63,17 +52,17 @@ def colours(*lines: str) -> Callable[[Path], object]:
         ("camvid_colours", colours("a,1,2,256"), "a line 'a,1,2,256'"),
         ("camvid_colours", colours("a,1,2,3,4"), "a line 'a,1,2,3,4'"),
         ("camvid_colours", colours("a,1,2,x"), "a line 'a,1,2,x'"),
-        ("coco", json_at(COCO, lambda c: c.update(annotations=None)), "no annotations"),
-        ("coco", json_at(COCO, lambda c: c["images"][0].update(id="a")), "images.0.id"),
-        ("coco", json_at(COCO, lambda c: c["categories"][1].update(id="a")), "categories.1.id"),
+        ("coco", spoil_json(COCO, lambda c: c.update(annotations=None)), "no annotations"),
+        ("coco", spoil_json(COCO, lambda c: c["images"][0].update(id="a")), "images.0.id"),
+        ("coco", spoil_json(COCO, lambda c: c["categories"][1].update(id="a")), "categories.1.id"),
         (
             "coco",
-            json_at(COCO, lambda c: c["categories"][0].update(name="cat")),
+            spoil_json(COCO, lambda c: c["categories"][0].update(name="cat")),
             "instances_val2017.json: a category 18 of the name dog; expected cat, as it is called",
         ),
         (
             "coco_panoptic",
-            json_at(PANOPTIC, lambda c: c["annotations"][1].update(segments_info=[{}])),
+            spoil_json(PANOPTIC, lambda c: c["annotations"][1].update(segments_info=[{}])),
             "that makes no sense",
         ),
     ],
@@ -81,12 +70,7 @@ def colours(*lines: str) -> Callable[[Path], object]:
 def test_a_broken_list_is_refused_in_one_line(
     name: str, spoil: Callable[[Path], object], message: str, tmp_path: Path
 ) -> None:
-    layout = WRITERS[name](tmp_path).layout
-    spoil(tmp_path)
-    with pytest.raises(DataError) as caught:
-        open_dataset(tmp_path, layout)
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert_refused(tmp_path, name, spoil, message)
 
 
 def test_blank_lines_in_a_table_of_colours_are_none(tmp_path: Path) -> None:
@@ -108,5 +92,5 @@ def test_numbers_of_coco_may_be_written_as_texts(tmp_path: Path) -> None:
         for one in content["annotations"]:
             one.update(category_id=str(one["category_id"]), image_id=str(one["image_id"]))
 
-    json_at(COCO, as_texts)(tmp_path)
+    spoil_json(COCO, as_texts)(tmp_path)
     assert [pair.mask.read().tolist() for pair in open_dataset(tmp_path).split("train")] == before

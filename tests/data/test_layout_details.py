@@ -15,6 +15,7 @@ import scipy.io
 from PIL import Image
 
 from data.written import WRITERS
+from data.written.broken import COCO, assert_refused, spoil_json
 from data.written.small import HEIGHT, WIDTH, picture, save
 from perpixel.data.check.folder import check_folder
 from perpixel.data.dataset import Pair
@@ -112,18 +113,6 @@ def test_ade20k_has_150_names() -> None:
     assert (names[0], names[12], names[149]) == ("wall", "person", "flag")
 
 
-def spoil_json(path: str, change: Callable[[dict], object]) -> Callable[[Path], object]:
-    def spoil(root: Path) -> None:
-        content = json.loads((root / path).read_text())
-        change(content)
-        (root / path).write_text(json.dumps(content))
-
-    return spoil
-
-
-COCO = "annotations/instances_train2017.json"
-
-
 @pytest.mark.parametrize(
     ("name", "spoil", "message"),
     [
@@ -183,12 +172,7 @@ COCO = "annotations/instances_train2017.json"
 def test_a_broken_set_is_refused_in_one_line(
     name: str, spoil: Callable[[Path], object], message: str, tmp_path: Path
 ) -> None:
-    layout = WRITERS[name](tmp_path).layout
-    spoil(tmp_path)
-    with pytest.raises(DataError) as caught:
-        open_dataset(tmp_path, layout)
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert_refused(tmp_path, name, spoil, message)
 
 
 @pytest.mark.parametrize("name", ["class_masks", "labelme"])
