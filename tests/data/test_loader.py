@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -122,7 +123,7 @@ def test_an_error_that_a_worker_raises_is_no_lost_worker(
         list(several.epoch(0))
 
 
-KILLED = """
+LOADING = """
 import os, signal, sys
 from pathlib import Path
 from perpixel.data.augment import Augmentation
@@ -136,8 +137,14 @@ if __name__ == "__main__":
         batch_size=2, seed=0, workers=1,
     )
     next(loader.epoch(0))
+"""
+KILLED = f"""{LOADING}
     print(*[worker.pid for worker in loader._loader._iterator._workers], flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
+"""
+# As older torch ends, which says no farewell to its loading processes then.
+ENDS = f"""{LOADING}
+    loader._loader._iterator._shutdown = True
 """
 
 
@@ -159,6 +166,27 @@ def test_loading_processes_end_with_a_training_that_is_killed(folder: Path, tmp_
     process.stdout.close()
     with suppress(psutil.NoSuchProcess):
         psutil.Process(int(number)).wait(60)
+
+
+def test_loading_processes_end_with_a_loader_that_garbage_collection_finds(folder: Path) -> None:
+    several = loader(folder, workers=2)
+    next(several.epoch(0))
+    processes = [psutil.Process(worker.pid) for worker in several._loader._iterator._workers]
+    # As the frames of an exception's traceback do.
+    several.__dict__["itself"] = several
+    del several
+    gc.collect()
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.wait(60)
+
+
+def test_a_process_ends_that_still_has_a_loader(folder: Path, tmp_path: Path) -> None:
+    script = tmp_path / "ends.py"
+    script.write_text(ENDS, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(Path(perpixel.__file__).parents[1])}
+    command = [sys.executable, str(script), str(folder)]
+    subprocess.run(command, env=environment, check=True, timeout=120)
 
 
 def test_epochs_differ_and_repeat_exactly(folder: Path) -> None:

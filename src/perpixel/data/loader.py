@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 import numpy as np
@@ -214,26 +214,28 @@ class TrainingLoader:
             yield batch
 
     def _started(self) -> DataLoader[Sample | PerpixelError]:
-        return DataLoader(
+        if not self._workers:
+            return DataLoader(
+                self._samples, batch_sampler=self._plan, collate_fn=self._samples.collate
+            )
+        prepare, release = worker.preparation()
+        loader = DataLoader(
             self._samples,
             batch_sampler=self._plan,
             collate_fn=self._samples.collate,
             num_workers=self._workers,
-            # A fork of a process whose OpenMP threads run would be killed in its first kernel.
-            multiprocessing_context=_start_method() if self._workers else None,
-            persistent_workers=self._workers > 0,
-            worker_init_fn=worker.preparation() if self._workers else None,
+            multiprocessing_context=worker.start_method(),
+            persistent_workers=True,
+            worker_init_fn=prepare,
         )
+        # Called when the loader is gone, or before Python waits for all processes at its end.
+        Finalize(loader, release, exitpriority=0)
+        return loader
 
 
 def _is_own(error: Exception) -> bool:
     """Whether a loading process raised an error itself, and would again, rather than was killed."""
     return str(error).startswith("Caught ")
-
-
-def _start_method() -> str:
-    # Windows has no forkserver; what a process needs at its start can be spawned, too.
-    return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 class _LoadersLostError(RuntimeError):

@@ -175,6 +175,8 @@ def test_an_image_is_photographed(tab: Any) -> None:
     tab.context.grant_permissions(["camera"])
     tab.get_by_role("button", name="Capture from camera").click()
     tab.get_by_title("grant webcam access").click()
+    # A camera that has shown nothing yet has nothing to be photographed: the button does nothing.
+    tab.wait_for_function("() => document.querySelector('#picture video')?.videoWidth > 0")
     tab.get_by_label("capture photo").click()
     wait_for_result(tab, "mean confidence")
 
