@@ -103,8 +103,13 @@ def test_every_part_has_its_place_in_the_order() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_only_the_command_prints_or_exits(file: Path) -> None:
-    if part_of(file) != "cli":
-        assert spoken(file.read_text(encoding="utf-8")) == []
+    found = spoken(file.read_text(encoding="utf-8"))
+    if file == ROOT / "data/worker.py":
+        # A loading process ends itself; its training process goes on.
+        (end,) = found
+        assert end.endswith("os._exit")
+    elif part_of(file) != "cli":
+        assert found == []
 
 
 @pytest.mark.parametrize("source", ["print(1)", "import sys\nsys.exit(2)", "raise SystemExit(1)"])
