@@ -10,8 +10,10 @@ import pytest
 from perpixel.data.dataset import Pair
 from perpixel.data.mask_windows import MaskWindows
 from perpixel.data.masks import read_classes
+from perpixel.data.raster import RasterSource
 from perpixel.errors import DataError
 from perpixel.labels import LabelSpace
+from tests.data.rasters import write_raster
 
 LABELS = LabelSpace.of(["sky", "road", "tree"])
 
@@ -27,6 +29,22 @@ def test_windows_of_a_numpy_mask_are_those_of_the_whole(
     windows = MaskWindows.open(pair, LABELS)
     assert windows.size == (23, 31)
     np.testing.assert_array_equal(windows.read(4, 5, 11, 13), whole[4:15, 5:18])
+
+
+def test_a_class_that_a_raster_calls_missing_data_is_that_class(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    stored = rng.integers(0, 3, (1, 23, 31)).astype(np.uint8)
+    path = write_raster(tmp_path / "mask.tif", stored, nodata=0)
+    pair = Pair(tmp_path / "image.png", path)
+    windows = MaskWindows.open(pair, LABELS)
+    assert isinstance(windows.source, RasterSource)
+    assert windows.source.says_what_is_missing
+    found = windows.read(4, 5, 11, 13)
+    windows.close()
+    whole, _ = read_classes(pair, LABELS)
+    np.testing.assert_array_equal(whole, stored[0])
+    np.testing.assert_array_equal(found, whole[4:15, 5:18])
 
 
 def test_a_numpy_mask_of_floats_is_refused(tmp_path: Path) -> None:

@@ -67,26 +67,20 @@ class MaskWindows:
         return self.source.size
 
     def read(self, top: int, left: int, height: int, width: int) -> Shaped[np.ndarray, "h w"]:
-        """Class indices and the ignore index, in the label space's own type. What the file says was
-        not measured is ignored.
+        """Class indices and the ignore index, in the label space's own type. A value counts as what
+        it is stored as, also where the file calls it missing data, as in masks that are read whole.
 
         Raises:
             DataError: it cannot be read, or has values that are no class.
         """
-        window = self.source.read(top, left, height, width)
-        stored = window.pixels[0]
-        if self._has_colours and window.pixels.shape[0] == 3:
-            red, green, blue = window.pixels.astype(np.uint32)
+        pixels = self.source.read(top, left, height, width).pixels
+        stored = pixels[0]
+        if self._has_colours and pixels.shape[0] == 3:
+            red, green, blue = pixels.astype(np.uint32)
             stored = red << 16 | green << 8 | blue
-        measured = window.measured
-        if measured is not None:
-            stored = stored.copy()
-            stored[~measured] = self._known_value
         mask, strangers = encode(stored, self.pair.encoding, self.labels)
         if strangers:
             raise unknown_values({self.pair: strangers}, self.labels)
-        if measured is not None:
-            mask = np.where(measured, mask, self.labels.ignore_index).astype(mask.dtype)
         return mask
 
     def close(self) -> None:
@@ -96,12 +90,6 @@ class MaskWindows:
     @property
     def _has_colours(self) -> bool:
         return self.pair.encoding is not None and self.pair.encoding.kind == "colours"
-
-    @property
-    def _known_value(self) -> int:
-        """A stored value that is no stranger, for pixels whose class does not matter."""
-        encoding = self.pair.encoding
-        return 0 if encoding is None else encoding.mapping[0][0]
 
 
 def _is_array(path: Path) -> bool:
