@@ -36,10 +36,14 @@ def test_a_class_that_a_raster_calls_missing_data_is_that_class(
 ) -> None:
     stored = rng.integers(0, 3, (1, 23, 31)).astype(np.uint8)
     path = write_raster(tmp_path / "mask.tif", stored, nodata=0)
+    picture = RasterSource.open(path)
+    assert picture.says_what_is_missing
+    picture.close()
     pair = Pair(tmp_path / "image.png", path)
     windows = MaskWindows.open(pair, LABELS)
     assert isinstance(windows.source, RasterSource)
-    assert windows.source.says_what_is_missing
+    # The file is not asked a second time for each window.
+    assert not windows.source.says_what_is_missing
     found = windows.read(4, 5, 11, 13)
     windows.close()
     whole, _ = read_classes(pair, LABELS)

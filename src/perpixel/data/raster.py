@@ -33,7 +33,7 @@ class RasterSource:
     Args:
         path: its file.
         dataset: rasterio's view of it.
-        indices: palettes stay indices, as in masks.
+        indices: as in masks, palettes stay indices, and every number counts as what it is.
     """
 
     held = 0
@@ -57,7 +57,7 @@ class RasterSource:
             for index, colour in dataset.colormap(1).items():
                 self._palette[index] = colour[:3]
         self.bands = 3 if self._palette is not None else len(self._bands)
-        self.says_what_is_missing = any(
+        self.says_what_is_missing = not indices and any(
             MaskFlags.all_valid not in flags for flags in dataset.mask_flag_enums
         )
         self.place = _place(dataset)
