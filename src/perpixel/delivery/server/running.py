@@ -75,6 +75,8 @@ def configuration(app: FastAPI, settings: Settings, host: str, port: int) -> uvi
         app,
         host=host,
         port=port,
+        # Its own would close the log handlers of all others in this process, and their streams.
+        log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,
