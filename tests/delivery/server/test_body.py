@@ -57,7 +57,7 @@ def test_a_damaged_form_is_refused_or_read(data: st.DataObject) -> None:
         st.sampled_from([body[:at], body[:at] + b"\r\n" + body[at:], body[:at] + b"?" + body[at:]])
     )
     with suppress(ProblemError):
-        assert set(image_in_form(changed, parameters)) <= set(b"content\r\n?")
+        assert image_in_form(changed, parameters) in changed
 
 
 def test_a_form_without_a_boundary_or_an_end_is_refused() -> None:
