@@ -137,6 +137,20 @@ def test_what_was_not_measured_is_zero_in_the_network():
     assert torch.equal(values[~missing], whole[~missing])
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_what_a_file_says_was_not_measured_is_zero_in_the_network_of_other_bands_too(dtype):
+    preprocessing = Preprocessing()
+    image = images_of(dtype, bands=1)[0].numpy()
+    measured = np.ones(image.shape[1:], np.bool_)
+    measured[2:4, :3] = False
+    values = preprocessing(torch.from_numpy(preprocessing.fit_bands(image, "a", measured)[None]))[0]
+    step = {np.uint8: 1 / 255, np.uint16: 1 / 65_535, np.float32: 1e-6}[dtype]
+    assert values[:, torch.from_numpy(~measured)].abs().max() <= 0.5 * step / min(preprocessing.std)
+    whole = preprocessing(torch.from_numpy(preprocessing.fit_bands(image)[None]))[0]
+    there = torch.from_numpy(measured)
+    assert torch.equal(values[:, there], whole[:, there])
+
+
 def test_fitting_images_are_handed_through_untouched():
     image = images_of(np.uint8, bands=5)[0].numpy()
     preprocessing = Preprocessing(bands=5, mean=(0.5,) * 5, std=(0.5,) * 5)

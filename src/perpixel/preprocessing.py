@@ -8,7 +8,7 @@ from typing import Literal
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float32, Shaped, UInt8
+from jaxtyping import Bool, Float32, Shaped, UInt8
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from perpixel.errors import ModelError
@@ -54,12 +54,21 @@ class Preprocessing(BaseModel):
         return self
 
     def fit_bands(
-        self, image: Shaped[np.ndarray, "bands H W"], where: str = "image"
+        self,
+        image: Shaped[np.ndarray, "bands H W"],
+        where: str = "image",
+        measured: Bool[np.ndarray, "H W"] | None = None,
     ) -> Shaped[np.ndarray, "own_bands H W"]:
         """The image with the bands that the network takes, in the image's own type.
 
         Grey becomes RGB or RGB grey as `conversion` says; anything else must fit. NaN, which says
-        that there is no data, becomes what is 0 in the network.
+        that there is no data, and what was not measured become what is 0 in the network, like what
+        lies beyond the image.
+
+        Args:
+            image: its pixels.
+            where: names it in errors.
+            measured: where any band was; None: everywhere.
 
         Raises:
             ModelError: the image has another number of bands than the network, and no conversion.
@@ -86,6 +95,11 @@ class Preprocessing(BaseModel):
             fitted = grey.astype(image.dtype)
         if fitted.dtype.kind == "f" and np.isnan(fitted).any():
             fitted = np.where(np.isnan(fitted), self.fill(fitted.dtype)[:, None, None], fitted)
+        if measured is not None:
+            fill = self.fill(fitted.dtype)
+            if np.issubdtype(fitted.dtype, np.integer):
+                fill = np.rint(fill)
+            fitted = np.where(measured, fitted, fill.astype(fitted.dtype)[:, None, None])
         return fitted
 
     def fill(self, dtype: np.dtype[np.generic]) -> Float32[np.ndarray, "bands"]:

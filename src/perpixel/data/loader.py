@@ -19,7 +19,7 @@ from perpixel.data.augment import Augmentation, augment
 from perpixel.data.balance import Balance, pixel_of
 from perpixel.data.dataset import Pair
 from perpixel.data.order import Key, Order, random_draws
-from perpixel.data.sample import Sample, read_sample
+from perpixel.data.sample import Sample, leave_unmeasured_out, read_sample
 from perpixel.errors import DataError, PerpixelError
 from perpixel.labels import LabelSpace
 from perpixel.preprocessing import Preprocessing
@@ -75,7 +75,8 @@ class TrainingSamples(Dataset[Sample | PerpixelError]):
         pair = self.pairs[key.image]
         try:
             sample = self._decoded(key.image)
-            image = self.preprocessing.fit_bands(sample.image, str(pair.image))
+            name = str(pair.image)
+            image = self.preprocessing.fit_bands(sample.image, name, sample.measured)
         except PerpixelError as error:
             return error
         if sample.mask is None:
@@ -97,7 +98,9 @@ class TrainingSamples(Dataset[Sample | PerpixelError]):
         if kept is not None:
             return kept
         sample = read_sample(self.pairs[index], self.labels)
-        size = sample.image.nbytes + (0 if sample.mask is None else sample.mask.nbytes)
+        sample = leave_unmeasured_out(sample, self.labels)
+        arrays = (sample.image, sample.mask, sample.measured)
+        size = sum(array.nbytes for array in arrays if array is not None)
         if size <= self._room:
             self._kept[index] = sample
             self._room -= size

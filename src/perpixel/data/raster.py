@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Bool, Shaped, UInt8
 
 from perpixel.data.place import Place
 from perpixel.data.window import Window, measured_where, read_as
@@ -96,13 +96,20 @@ class RasterSource:
             pixels = np.ascontiguousarray(self._palette[stored[0]].transpose(2, 0, 1))
         else:
             pixels = read_as(self._without_absent(stored), self.dtype, self.path)
+        return Window(pixels, self.measured(pixels, top, left))
+
+    def measured(
+        self, pixels: Shaped[np.ndarray, "bands h w"], top: int, left: int
+    ) -> Bool[np.ndarray, "h w"] | None:
+        """Where pixels of this image, of which the first lies at `top` and `left`, were measured;
+        None: everywhere."""
         measured = measured_where(pixels)
         if self.says_what_is_missing:
-            said = self._read("dataset_mask", top, left, height, width) > 0
+            said = self._read("dataset_mask", top, left, *pixels.shape[1:]) > 0
             measured = said if measured is None else measured & said
             if measured.all():
                 measured = None
-        return Window(pixels, measured)
+        return measured
 
     def close(self) -> None:
         """Let go of the file."""

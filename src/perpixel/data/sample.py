@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Bool, Shaped
 
 from perpixel.data.dataset import Pair
 from perpixel.data.decode import read_image
 from perpixel.data.masks import other_size, read_classes, unknown_values
+from perpixel.data.source import measured_in
 from perpixel.errors import DataError
 from perpixel.labels import LabelSpace
 
@@ -23,11 +24,13 @@ _THREADS = 2
 @dataclass(frozen=True)
 class Sample:
     """A decoded pair: the image (bands, H, W) uint8, uint16 or float32; the mask (H, W) uint8 or
-    uint16, class index or ignore index, in the label space's own type; None if unlabelled."""
+    uint16, class index or ignore index, in the label space's own type; None if unlabelled; where
+    any band was measured; None: everywhere, or nobody has asked."""
 
     image: Shaped[np.ndarray, "bands H W"]
     mask: Shaped[np.ndarray, "H W"] | None
     pair: Pair
+    measured: Bool[np.ndarray, "H W"] | None = None
 
 
 def read_sample(pair: Pair, labels: LabelSpace) -> Sample:
@@ -46,6 +49,20 @@ def read_sample(pair: Pair, labels: LabelSpace) -> Sample:
     if strangers:
         raise unknown_values({pair: strangers}, labels)
     return Sample(image, mask, pair)
+
+
+def leave_unmeasured_out(sample: Sample, labels: LabelSpace) -> Sample:
+    """The sample, unlabelled where its image says that nothing was measured. Neither training nor
+    scores count those pixels, as windows of large images do not.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    measured = measured_in(sample.pair.image, sample.image)
+    if measured is None or sample.mask is None:
+        return replace(sample, measured=measured)
+    ignored = sample.mask.dtype.type(labels.ignore_index)
+    return replace(sample, mask=np.where(measured, sample.mask, ignored), measured=measured)
 
 
 def evaluation_samples(

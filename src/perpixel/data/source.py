@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Bool, Shaped
 
 from perpixel.data import npy, tiff
 from perpixel.data.decode import read_image
@@ -20,6 +20,8 @@ from perpixel.data.window import Window, measured_where, read_as
 from perpixel.errors import DataError
 
 _TIFF = (".tif", ".tiff")
+# What GDAL looks for beside a raster: its mask, and what it cannot write into the file.
+_BESIDE = (".msk", ".aux.xml")
 # A NumPy header is much shorter.
 _HEADER_BYTES = 1 << 16
 
@@ -172,6 +174,44 @@ def outline(path: Path) -> Outline:
         return Outline(opened.size, opened.bands, opened.dtype, is_raster or suffix not in SUFFIXES)
     finally:
         opened.close()
+
+
+def measured_in(
+    path: Path, image: Shaped[np.ndarray, "bands H W"]
+) -> Bool[np.ndarray, "H W"] | None:
+    """Where an image that `read_image` decoded was measured, as its windows would say; None:
+    everywhere.
+
+    Args:
+        path: the image's file.
+        image: its pixels.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    if path.suffix.lower() in _TIFF and has_rasterio() and _may_say_what_is_missing(path):
+        source = RasterSource.open(path)
+        try:
+            return source.measured(image, 0, 0)
+        finally:
+            source.close()
+    return measured_where(image)
+
+
+def _may_say_what_is_missing(path: Path) -> bool:
+    """Whether a TIFF that was decoded, or a file beside it, may do so. Most do not, and are spared
+    to be opened by GDAL."""
+    if not any(path.with_name(path.name + suffix).exists() for suffix in _BESIDE):
+        try:
+            with (
+                path.open("rb") as file,
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+            ):
+                if not tiff.may_say_what_is_missing(data):
+                    return False
+        except OSError as error:
+            raise cannot_be_read(path, error) from None
+    return reads_as_stored(path)
 
 
 def open_array(path: Path) -> ArraySource:

@@ -9,6 +9,7 @@ import math
 import mmap
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -58,13 +59,9 @@ def read_bands(data: Bytes) -> list[Tags]:
         KeyError: a tag that every TIFF has is missing.
         ValueError: a directory, or a tag's values, lie outside of the file.
     """
-    pages: list[Tags] = []
-    start, seen = _first(data), set[int]()
-    while start and start not in seen:
-        seen.add(start)
-        tags, start = _page(data, start)
-        if not pages or not tags.get(SUBFILE, 0) & (_REDUCED | _TRANSPARENCY):
-            pages.append(tags)
+    first, *others = _pages(data)
+    apart = _REDUCED | _TRANSPARENCY
+    pages = [first, *(tags for tags in others if not tags.get(SUBFILE, 0) & apart)]
     kinds = [
         (page.get(SAMPLES, 1), page[WIDTH], page[HEIGHT], page.get(BITS), page.get(SAMPLE_FORMAT))
         for page in pages
@@ -72,6 +69,29 @@ def read_bands(data: Bytes) -> list[Tags]:
     single = kinds[0][0] == 1 and pages[0].get(PHOTOMETRIC, GREY) != PALETTE
     wide = min(pages[0].get(BITS, (1,))) >= 8
     return pages if single and wide and len(set(kinds)) == 1 else pages[:1]
+
+
+def may_say_what_is_missing(data: Bytes) -> bool:
+    """Whether a value, a band or a page may say of some pixels that they were not measured.
+
+    Raises:
+        KeyError, ValueError: as `read_bands` does.
+    """
+    pages = list(_pages(data))
+    return (
+        NO_DATA in pages[0]
+        or EXTRA_SAMPLES in pages[0]
+        or pages[0].get(SAMPLES, 1) not in (1, 3)
+        or any(tags.get(SUBFILE, 0) & _TRANSPARENCY for tags in pages)
+    )
+
+
+def _pages(data: Bytes) -> Iterator[Tags]:
+    start, seen = _first(data), set[int]()
+    while start and start not in seen:
+        seen.add(start)
+        tags, start = _page(data, start)
+        yield tags
 
 
 def _page(data: Bytes, start: int) -> tuple[Tags, int]:

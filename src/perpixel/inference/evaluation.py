@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from jaxtyping import Integer
 
 from perpixel.data.dataset import Dataset, Pair, listed
-from perpixel.data.sample import Sample, evaluation_samples
+from perpixel.data.sample import Sample, evaluation_samples, leave_unmeasured_out
 from perpixel.errors import DataError
 from perpixel.inference.counting import confusion_counts
 from perpixel.inference.large.evaluation import divided, large_counts
@@ -36,7 +37,8 @@ def evaluate(
     """The model's scores over all labelled pixels of the pairs.
 
     Pixels are counted over all images and scores are derived from the sum. No image and no mask
-    is resized: a prediction is compared at the image's own size. No sample is left out.
+    is resized: a prediction is compared at the image's own size. No sample is left out. Pixels that
+    were not measured count as unlabelled.
 
     Args:
         model: loaded, or made of a network in training; its mode is left as it was.
@@ -138,11 +140,14 @@ def count(
 
 
 def labelled_samples(model: Model, pairs: Sequence[Pair]) -> Iterator[tuple[Sample, Mask]]:
-    """The samples and their masks, in order; the first that cannot be used ends it.
+    """The samples and their masks, in order; the first that cannot be used ends it. Where nothing
+    was measured the network sees what lies beyond the image, and the mask has the ignore index, as
+    in images that are read by windows.
 
     Raises:
         DataError: a file cannot be read, a mask does not fit its image or classes, or an image has
             no mask; there are no pairs.
+        ModelError: an image has other bands than the model takes.
     """
     if not pairs:
         raise DataError("dataset", found="no images to evaluate on", mend="Name another split")
@@ -153,6 +158,11 @@ def labelled_samples(model: Model, pairs: Sequence[Pair]) -> Iterator[tuple[Samp
     for sample in evaluation_samples(pairs, model.labels):
         if isinstance(sample, DataError):
             raise sample
+        sample = leave_unmeasured_out(sample, model.labels)
+        if sample.measured is not None:
+            name = str(sample.pair.image)
+            seen = model.preprocessing.fit_bands(sample.image, name, sample.measured)
+            sample = replace(sample, image=seen)
         assert sample.mask is not None
         yield sample, sample.mask
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import torch
 from PIL import Image
 
@@ -14,6 +15,7 @@ from perpixel.data.mask_encoding import IGNORED, MaskEncoding, pack_colour
 from perpixel.data.source import Outline
 from perpixel.errors import ConfigError, DataError
 from perpixel.inference.evaluation import count, evaluate
+from perpixel.inference.examination import examine
 from perpixel.inference.large.evaluation import divided, large_counts
 from perpixel.inference.large.large_images import LargeImages
 from perpixel.inference.predictor import Model
@@ -97,15 +99,40 @@ def test_small_and_large_images_add_up(
     np.testing.assert_allclose(tiles, count(model, pairs).counts, atol=2)
 
 
-def test_what_was_not_measured_is_not_counted(
-    tmp_path: Path, model: Model, pixels: np.ndarray, truth: np.ndarray
+@pytest.mark.parametrize("kind", ["value", "float", "alpha", "page", "beside", "npy"])
+def test_what_was_not_measured_is_not_counted_in_tiles_nor_in_the_whole(
+    tmp_path: Path, model: Model, pixels: np.ndarray, truth: np.ndarray, kind: str
 ) -> None:
-    pixels[:, 20:50, 30:90] = 0
-    image = write_raster(tmp_path / "image.tif", pixels, nodata=0)
+    image = tmp_path / "image.tif"
+    absent = np.zeros(SIZE, np.bool_)
+    absent[20:50, 30:90] = True
+    match kind:
+        case "value":
+            write_raster(image, np.where(absent, 0, pixels), nodata=0)
+        case "float":
+            write_raster(image, np.where(absent, -1, pixels / np.float32(255)), nodata=-1)
+        case "alpha":
+            alpha = np.where(absent, 0, 255).astype(np.uint8)
+            write_raster(image, np.concatenate([pixels, alpha[None]]), alpha="yes")
+        case "page" | "beside":
+            write_raster(image, pixels)
+            with (
+                rasterio.Env(GDAL_TIFF_INTERNAL_MASK=kind == "page"),
+                rasterio.open(image, "r+") as file,
+            ):
+                file.write_mask(~absent)
+        case "npy":
+            image = tmp_path / "image.npy"
+            np.save(image, np.where(absent, np.nan, pixels / np.float32(255)))
     mask = write_raster(tmp_path / "mask.tif", truth[None])
-    expected = truth != LABELS.ignore_index
-    expected[20:50, 30:90] = False
-    assert large_counts(model, Pair(image, mask), Tiling(64)).sum() == expected.sum()
+    expected = ((truth != LABELS.ignore_index) & ~absent).sum()
+    pair = Pair(image, mask)
+    tiles = large_counts(model, pair, Tiling(64))
+    whole = count(model, [pair]).counts
+    assert tiles.sum() == whole.sum() == expected
+    np.testing.assert_allclose(tiles, whole, atol=2)
+    (examined,) = examine(model, [pair]).images
+    assert examined.totals[1].sum() == expected
 
 
 def test_wrong_masks_and_other_views_are_refused(

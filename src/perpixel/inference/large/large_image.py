@@ -160,7 +160,7 @@ class LargeImage:
         """For each tile what the network sees, and where its own pixels were measured."""
         found = []
         for tile in self.steps[step]:
-            pixels, measured = _filled(self.tiler.model, self.source, *tile.source)
+            pixels, measured = _seen(self.tiler.model, self.source, *tile.source)
             if measured is not None:
                 measured = _part(measured, tile.source, tile.core)
             found.append((pixels, measured))
@@ -229,18 +229,13 @@ def _steps(plan: TilePlan, batch: int) -> tuple[tuple[Tile, ...], ...]:
 
 
 def _pixels(model: Model, source: Source, top: int, left: int, height: int, width: int) -> Pixels:
-    return _filled(model, source, top, left, height, width)[0]
+    return _seen(model, source, top, left, height, width)[0]
 
 
-def _filled(model: Model, source: Source, top: int, left: int, height: int, width: int) -> Seen:
-    """A window in the network's bands; what was not measured looks like what lies beyond the
-    image."""
+def _seen(model: Model, source: Source, top: int, left: int, height: int, width: int) -> Seen:
     window = source.read(top, left, height, width)
-    pixels = model.preprocessing.fit_bands(window.pixels, str(source.path))
-    if window.measured is not None and pixels.dtype.kind != "f":
-        fill = np.rint(model.preprocessing.fill(pixels.dtype)).astype(pixels.dtype)
-        pixels = np.where(window.measured, pixels, fill[:, None, None])
-    return pixels, window.measured
+    fitted = model.preprocessing.fit_bands(window.pixels, str(source.path), window.measured)
+    return fitted, window.measured
 
 
 def _part(values: Measured, source: Rectangle, core: Rectangle) -> Measured:
