@@ -94,18 +94,21 @@ class Preprocessing(BaseModel):
                 grey = np.rint(grey)
             fitted = grey.astype(image.dtype)
         if fitted.dtype.kind == "f" and np.isnan(fitted).any():
-            fitted = np.where(np.isnan(fitted), self.fill(fitted.dtype)[:, None, None], fitted)
+            fitted = np.where(np.isnan(fitted), self.padding(fitted.dtype), fitted)
         if measured is not None:
-            fill = self.fill(fitted.dtype)
-            if np.issubdtype(fitted.dtype, np.integer):
-                fill = np.rint(fill)
-            fitted = np.where(measured, fitted, fill.astype(fitted.dtype)[:, None, None])
+            fitted = np.where(measured, fitted, self.padding(fitted.dtype))
         return fitted
 
     def fill(self, dtype: np.dtype[np.generic]) -> Float32[np.ndarray, "bands"]:
         """The image value, in units of `dtype`, that becomes 0 in the network: for padding."""
         mean = np.asarray(self.mean if self.order == "rgb" else self.mean[::-1], np.float32)
         return np.asarray(mean * np.float32(_full(dtype) / self.range), np.float32)
+
+    def padding(self, dtype: np.dtype[np.generic]) -> Shaped[np.ndarray, "bands 1 1"]:
+        """`fill` as a pixel of an image of that type."""
+        fill = self.fill(dtype)
+        whole = np.rint(fill) if np.issubdtype(dtype, np.integer) else fill
+        return whole.astype(dtype)[:, None, None]
 
     def __call__(
         self, images: Shaped[torch.Tensor, "batch bands H W"]

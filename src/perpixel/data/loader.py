@@ -126,7 +126,7 @@ class TrainingSamples(Dataset[Sample | PerpixelError]):
         height = max(sample.image.shape[1] for sample in good)
         width = max(sample.image.shape[2] for sample in good)
         images = np.empty((len(good), bands, height, width), first.image.dtype)
-        images[:] = _in_type(self.preprocessing.fill(images.dtype), images.dtype)[:, None, None]
+        images[:] = self.preprocessing.padding(images.dtype)
         masks = np.full(
             (len(good), height, width), self.labels.ignore_index, self.labels.mask_dtype
         )
@@ -285,12 +285,6 @@ def training_loader(
             raise _unlabelled(pair)
     samples = TrainingSamples(pairs, labels, augmentation, preprocessing, seed)
     return TrainingLoader(samples, batch_size, workers, balance, share)
-
-
-def _in_type(
-    values: Shaped[np.ndarray, "bands"], dtype: np.dtype[np.generic]
-) -> Shaped[np.ndarray, "bands"]:
-    return (np.rint(values) if np.issubdtype(dtype, np.integer) else values).astype(dtype)
 
 
 def _unlabelled(pair: Pair) -> DataError:
