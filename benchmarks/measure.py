@@ -104,8 +104,9 @@ def memory_in_a_process_of_its_own(script: str, *arguments: str) -> int | None:
     return int(done.stdout.split()[-1]) if done.returncode == 0 else None
 
 
-def machine() -> str:
-    """The machine, the number of threads and the versions, in one line."""
+def machine(threads: int | None = None) -> str:
+    """The machine, the number of threads (this process's if not given) and the versions, in one
+    line."""
     versions = []
     for package in PACKAGES:
         try:
@@ -113,7 +114,9 @@ def machine() -> str:
         except PackageNotFoundError:
             versions.append(f"no {package}")
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    parts = [processor(), f"{torch.get_num_threads()} threads of {os.cpu_count()} cores{gpu}"]
+    threads = threads or torch.get_num_threads()
+    counted = f"{threads} thread{'s' if threads > 1 else ''} of {os.cpu_count()} cores"
+    parts = [processor(), f"{counted}{gpu}"]
     return "; ".join([*parts, f"Python {platform.python_version()}", *versions])
 
 

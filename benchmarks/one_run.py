@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shlex
 import subprocess
@@ -19,15 +20,21 @@ from perpixel.training import TrainConfig, files
 from perpixel.training.state_file import read_facts
 
 
-def go(arguments: Sequence[str]) -> None:
+def go(arguments: Sequence[str], core: int | None = None) -> None:
     """`perpixel train` with these arguments: it begins the run, or goes on with it.
+
+    Args:
+        core: the one that it has, with one thread; all of them where none is given.
 
     Raises:
         RuntimeError: it ended with an error.
     """
     program = "from perpixel.cli.app import main; main()"
     command = [sys.executable, "-c", program, "train", *arguments, "--auto-resume"]
-    process = subprocess.Popen(command)
+    alone = {} if core is None else {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=os.environ | alone)
+    if core is not None:
+        os.sched_setaffinity(process.pid, {core})
     try:
         status = process.wait()
     except KeyboardInterrupt:
@@ -37,8 +44,12 @@ def go(arguments: Sequence[str]) -> None:
         raise RuntimeError(f"perpixel train {shlex.join(arguments)} ended with status {status}")
 
 
-def finished(folder: Path) -> dict[str, Any] | None:
-    """What the run folder says of its best model; None until the run has come to its end."""
+def finished(folder: Path, threads: int | None = None) -> dict[str, Any] | None:
+    """What the run folder says of its best model; None until the run has come to its end.
+
+    Args:
+        threads: those that it was trained with; as many as this process has where none are given.
+    """
     facts = read_facts(folder)
     if facts is None:
         return None
@@ -66,7 +77,7 @@ def finished(folder: Path) -> dict[str, Any] | None:
         "precision": facts["precision"],
         "best_at_step": best["step"],
         "validation": best["validation"],
-        "machine": machine(),
+        "machine": machine(threads),
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,

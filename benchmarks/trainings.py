@@ -3,14 +3,12 @@ its run folder says. Each has 20 minutes, one thread and one core."""
 
 from __future__ import annotations
 
-import os
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from measure import processor
+from one_run import go
 
 from perpixel.checkpoint import read_checkpoint
 from perpixel.training import TrainConfig, files
@@ -49,24 +47,11 @@ def train(runs: Path, name: str, data: Path, vgg16: Path | None, *, core: int) -
         ValueError: it starts from weights that were not given.
         RuntimeError: it ended with an error.
     """
-    folder = runs / name
-    if (folder / files.CONFIG).is_file():
-        arguments = ["--resume", str(folder)]
-    else:
-        if "{vgg16}" in TRAININGS[name] and vgg16 is None:
-            raise ValueError(f"{name} starts from VGG16's weights: give their file with --vgg16")
-        settings = shlex.split(TRAININGS[name].format(runs=runs, vgg16=vgg16))
-        arguments = [str(data), "--out", str(folder), *settings, "--minutes", str(MINUTES)]
-    command = [str(Path(sys.executable).with_name("perpixel")), "train", *arguments]
-    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    os.sched_setaffinity(process.pid, {core})
-    try:
-        status = process.wait()
-    except KeyboardInterrupt:
-        process.wait()  # it heard Ctrl-C as well, and saves what it has
-        raise
-    if status:
-        raise RuntimeError(f"{shlex.join(command)} ended with status {status}")
+    if "{vgg16}" in TRAININGS[name] and vgg16 is None:
+        raise ValueError(f"{name} starts from VGG16's weights: give their file with --vgg16")
+    settings = shlex.split(TRAININGS[name].format(runs=runs, vgg16=vgg16))
+    places = [str(data), "--out", str(runs / name)]
+    go([*places, *settings, "--minutes", str(MINUTES)], core)
 
 
 def finished(runs: Path, name: str) -> dict[str, Any] | None:
