@@ -58,8 +58,8 @@ SegNet). All five stand on EfficientNet-Lite0 pretrained on ImageNet and have th
 minutes on one core with one thread, seed 0, and everything else as it is by default. The same
 minutes are not the same number of steps: a slower network sees fewer images. Scores are those of
 the best validation, without test-time augmentation. One run each: a difference of a point may be
-chance. Their loss still left the weights of classes in the scores, which costs [about two
-points](factors.md).{machine}
+chance. Their loss still left the weights of classes in the scores, which costs [about a
+point](factors.md).{machine}
 
 """
 

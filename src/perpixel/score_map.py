@@ -140,6 +140,10 @@ def lookup(
     The place is computed in float64, so that it is right to the last bit for any whole image;
     clamped at both ends, where the two cells are the same one or the weight is 0.
     """
+    if device is not None and device.type == "mps":
+        # Apple's GPUs have no float64.
+        first, second, weight = lookup(pixels, cells, stride, offset)
+        return first.to(device), second.to(device), weight.to(device)
     place = (torch.arange(pixels, dtype=torch.float64, device=device) + 0.5) / stride - 0.5
     place = (place + offset).clamp(0, cells - 1)
     first = place.floor().to(torch.int64)

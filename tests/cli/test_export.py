@@ -47,6 +47,21 @@ def written(path: Path, preprocessing: Preprocessing) -> Path:
     return path
 
 
+def test_an_export_is_evaluated_by_what_it_was_made_for(
+    command: Command, small: Path, drawn: Path, tmp_path: Path
+) -> None:
+    export = tmp_path / "a.onnx"
+    command("export", small, "--to", "onnx", "--out", export, "--images", drawn / "val")
+    scores = []
+    for number, model in enumerate((small, export)):
+        file = tmp_path / f"{number}.json"
+        shown = command("evaluate", model, drawn, "--json", file)
+        assert shown.exit_code == 0, shown.output
+        assert ("computed by onnxruntime fp32" in shown.stdout) == (model == export)
+        scores.append(json.loads(file.read_text(encoding="utf-8"))["mean_iou"])
+    assert scores[1] == pytest.approx(scores[0], abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("target", "name", "options"), [("onnx", "a.onnx", ()), ("openvino", "a.xml", ("--full",))]
 )

@@ -61,6 +61,31 @@ def test_jpeg_whose_end_was_never_written_is_refused(tmp_path: Path, picture: Im
         read_image(tmp_path / "a.jpg")
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("tail", [b"\0\0\0\x18ftypmp42\xff\xda\0\0", b"\xff\xda" * 50, b"\xff"])
+def test_what_follows_a_jpeg_s_end_is_no_matter(
+    tmp_path: Path, picture: Image.Image, tail: bytes, progressive: bool
+) -> None:
+    # As the film behind a moving photograph.
+    path = tmp_path / "a.jpg"
+    picture.save(path, progressive=progressive, restart_marker_blocks=2)
+    whole, data = read_image(path), path.read_bytes()
+    path.write_bytes(data + tail)
+    np.testing.assert_array_equal(read_image(path), whole)
+
+
+def test_a_thumbnail_s_end_is_not_the_picture_s(tmp_path: Path, picture: Image.Image) -> None:
+    path = tmp_path / "a.jpg"
+    picture.resize((8, 8)).save(path)
+    thumbnail = path.read_bytes()
+    picture.save(path, exif=b"Exif\0\0" + thumbnail)
+    data = path.read_bytes()
+    assert data.count(thumbnail) == 1
+    path.write_bytes(data[:-2])
+    with pytest.raises(DataError, match="truncated"):
+        read_header(path)
+
+
 @pytest.mark.parametrize("bits", [8, 16])
 def test_damaged_png_is_refused_in_silence(
     tmp_path: Path, picture: Image.Image, bits: int, capfd: pytest.CaptureFixture[str]

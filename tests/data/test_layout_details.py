@@ -19,6 +19,7 @@ from data.written.broken import COCO, assert_refused, spoil_json
 from data.written.small import HEIGHT, WIDTH, picture, save
 from perpixel.data.check.folder import check_folder
 from perpixel.data.dataset import Pair
+from perpixel.data.decode import read_image
 from perpixel.data.division import VALIDATION_SHARE, Folds, divide
 from perpixel.data.found import UNSPLIT
 from perpixel.data.labelme_shapes import LabelmeMask
@@ -50,6 +51,20 @@ def test_training_images_alone_are_divided_and_a_test_split_stays(tmp_path: Path
     assert notes == ("2 of 10 images, drawn once for all, are the validation split",)
     with pytest.raises(DataError, match="splits of its own: train, val"):
         divide(tmp_path, {"train": pairs, "val": pairs}, Folds(2, 1))
+
+
+@pytest.mark.parametrize("own", ["train", "val"])
+def test_labelled_images_without_a_split_beside_those_that_have_one_are_not_dropped(
+    tmp_path: Path, own: str
+) -> None:
+    pairs = tuple(Pair(tmp_path / f"{number}.png", tmp_path / "m.png") for number in range(6))
+    splits = {own: pairs[:3], UNSPLIT: pairs[3:]}
+    with pytest.raises(DataError, match=r"3 labelled images without a split, 3\.png for one"):
+        divide(tmp_path, splits, None)
+    splits[UNSPLIT] = tuple(Pair(pair.image) for pair in pairs[3:])
+    divided, _ = divide(tmp_path, splits, None)
+    assert divided[UNSPLIT] == splits[UNSPLIT]
+    assert sum(len(divided.get(name, ())) for name in ("train", "val")) == 3
 
 
 @pytest.mark.parametrize("compressed", [True, False])
@@ -206,11 +221,21 @@ def test_a_place_in_a_file_where_nothing_is_is_an_error(tmp_path: Path) -> None:
         for pair in pairs
         if pair.image.name == "imageData"
     )
+    there = read_image(pair.image)
+
+    def missing(path: Path) -> bytes:
+        raise FileNotFoundError(2, "No such file or directory", str(path))
+
+    with pytest.MonkeyPatch.context() as windows:
+        # Which says so of what is below a file.
+        read = Path.read_bytes
+        windows.setattr(
+            Path, "read_bytes", lambda path: (missing if path == pair.image else read)(path)
+        )
+        np.testing.assert_array_equal(read_image(pair.image), there)
     content = json.loads(pair.image.parent.read_text())
     content["imageData"] = None
     pair.image.parent.write_text(json.dumps(content))
-    from perpixel.data.decode import read_image
-
     with pytest.raises(DataError, match="imageData: no picture at this place"):
         read_image(pair.image)
 

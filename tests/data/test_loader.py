@@ -102,6 +102,16 @@ def test_a_lost_worker_is_replaced_and_no_batch_is(folder: Path) -> None:
     assert same(several.epoch(0), expected)
 
 
+def test_a_worker_that_is_lost_between_two_epochs_is_replaced(folder: Path) -> None:
+    expected = list(loader(folder).epoch(0))
+    several = loader(folder, workers=1)
+    assert same(several.epoch(0), expected)
+    for worker in several._loader._iterator._workers:
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.join()
+    assert same(several.epoch(0), expected)
+
+
 class Broken(TrainingSamples):
     """Samples of which none can be made, for a reason that stays."""
 

@@ -19,6 +19,8 @@ from perpixel.inference.folder import predict_folder
 from perpixel.inference.inputs import pixels_if_alone
 from perpixel.inference.results import Results
 from perpixel.inference.tiles.tile_size import Tiling
+from perpixel.inference.tiles.tiled import predict_tiled
+from tests.data.rasters import write_raster
 
 
 @pytest.fixture
@@ -180,6 +182,43 @@ def test_no_image_is_ever_overwritten(model, photos):
             model, [photos / "b.jpg"], photos / "out", results=Results(areas=photos / "b.jpg")
         )
     assert {path: path.read_bytes() for path in photos.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("name", ["A.PNG", "a.png"])
+def test_no_image_is_overwritten_where_letters_case_is_no_matter(
+    model, photos, tmp_path, monkeypatch, name
+):
+    # As on macOS and Windows, where the mask of A.PNG is A.png.
+    (photos / "a.png").rename(photos / name)
+    same = {photos / "A.PNG", photos / "A.png", photos / "a.png"}
+    monkeypatch.setattr(Path, "samefile", lambda one, other: one in same and other in same)
+    monkeypatch.chdir(photos)
+    before = (photos / name).read_bytes()
+    with pytest.raises(OutputError, match="is one of the images"):
+        predict_folder(model, [photos / name], Path())
+    assert (photos / name).read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["npy", "tif"])
+def test_what_is_no_number_gets_no_class_whether_an_image_is_cut_or_not(
+    model, tmp_path, picture, kind
+):
+    pixels = picture.astype(np.float32) / 255
+    pixels[5:30, 7:50] = np.nan
+    pixels[:3, :, 0] = np.nan
+    if kind == "npy":
+        np.save(tmp_path / "a.npy", pixels)
+    else:
+        write_raster(tmp_path / "a.tif", pixels.transpose(2, 0, 1))
+    areas = Results(areas=tmp_path / "areas.csv")
+    for name, tiling in (("whole", Tiling("none")), ("cut", Tiling(32))):
+        predict_folder(
+            model, [tmp_path / f"a.{kind}"], tmp_path / name, tiling=tiling, results=areas
+        )
+    whole, cut = (read_mask(tmp_path / name / "a.png") for name in ("whole", "cut"))
+    np.testing.assert_array_equal(whole, cut)
+    np.testing.assert_array_equal(whole == 255, np.isnan(pixels).all(2))
+    np.testing.assert_array_equal(predict_tiled(model, pixels, tile=32).mask, whole)
 
 
 def test_a_second_run_writes_the_same_results_again(model, photos):

@@ -62,6 +62,18 @@ def test_exif_orientation_is_applied_to_pillow_images_as_to_files(tmp_path, orie
     np.testing.assert_array_equal(from_pillow, read_image(path))
 
 
+@pytest.mark.parametrize("loaded", [False, True])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_tiff_as_a_pillow_image_is_turned_once(tmp_path, orientation, loaded):
+    path = tmp_path / "image.tif"
+    example("RGB").save(path, tiffinfo={0x0112: orientation})
+    with Image.open(path) as opened:
+        if loaded:
+            opened.load()
+        from_pillow, _ = decoded(opened)
+    np.testing.assert_array_equal(from_pillow, read_image(path))
+
+
 def test_a_palette_with_transparency_is_converted_in_silence(tmp_path):
     path = tmp_path / "image.png"
     example("P").save(path, transparency=bytes(range(256)))

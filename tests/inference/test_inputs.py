@@ -209,6 +209,20 @@ def test_images_that_differ_in_their_suffix_alone_keep_it():
     ]
 
 
+def test_results_differ_in_more_than_letters_case_if_they_can():
+    assert named(("p/A.jpg", "A.jpg"), ("p/a.tif", "a.tif")) == ["A.jpg", "a.tif"]
+    assert named(("p/x/A.png", "A.png"), ("p/y/a.png", "a.png")) == ["x/A", "y/a"]
+    assert named(("p/A.png", "A.png"), ("p/a.png", "a.png")) == ["A.png", "a.png"]
+
+
+def test_images_on_several_drives_have_names_of_their_own(monkeypatch):
+    def other_drives(paths):
+        raise ValueError("Paths don't have the same drive")
+
+    monkeypatch.setattr(os.path, "commonpath", other_drives)
+    assert named(("/p/a.png", "a.png"), ("/q/a.png", "a.png")) == ["p/a", "q/a"]
+
+
 def test_images_of_one_name_from_several_folders_are_told_apart_by_the_folders():
     assert named(("p/x/a.png", "a.png"), ("p/y/a.png", "a.png"), ("p/y/b.png", "b.png")) == [
         "x/a",

@@ -155,3 +155,25 @@ def test_without_grad_nothing_is_kept():
 def test_the_kernel_of_a_device_has_a_name():
     names = {device: kernels.kernel_for(device) for device in ("cpu", "cuda", "mps")}
     assert names == {"cpu": "numba", "cuda": "triton", "mps": "reference"}
+
+
+def test_the_current_gpu_is_the_tensor_s_while_its_kernels_run(monkeypatch) -> None:
+    # Triton launches on the current one. Here the guard is only seen to be there.
+    guarded = []
+
+    class Guard:
+        def __init__(self, tensor: torch.Tensor) -> None:
+            guarded.append(tensor)
+
+        def __enter__(self) -> None: ...
+
+        def __exit__(self, *error: object) -> None: ...
+
+    monkeypatch.setattr(torch.cuda, "device_of", Guard)
+    scores, mask = torch.randn(2, 4, 5, 6), torch.randint(0, 4, (2, *SIZE))
+    score_map = ScoreMap.of(scores, SIZE)
+    kernels.argmax(score_map)
+    kernels.winner(score_map)
+    kernels.cross_entropy(score_map, mask, ignore_index=255)
+    kernels.confusion(mask, mask, classes=4, ignore_index=255)
+    assert [tensor is mask for tensor in guarded] == [False, False, False, True]

@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from perpixel.checkpoint import read_checkpoint
 from perpixel.data.scan import Scan
+from perpixel.errors import ConfigError
 from perpixel.labels import LabelSpace
-from perpixel.training import TrainConfig
-from perpixel.training.choices import RULES, Facts, decide
+from perpixel.networks import network_config
+from perpixel.training import TrainConfig, files, train
+from perpixel.training.choices import RULES, Facts, as_the_model, decide
+from training.stopping import StopAt
 
 GIB = 1 << 30
 
@@ -113,6 +117,58 @@ def test_the_batch_fits_into_the_memory_that_is_free() -> None:
     assert few[2] == 1
 
 
+@pytest.mark.parametrize("memory", [16 * GIB, 1])
+@pytest.mark.parametrize("images", [6, 400])
+def test_every_part_of_a_chosen_batch_has_an_image(images: int, memory: int) -> None:
+    chosen = decided({"accumulate": 4}, facts(images=images, memory=memory))
+    assert chosen["batch_size"] == (4 if images == 6 or memory == 1 else 8)
+    # As a run's `config.yaml` is read back.
+    assert TrainConfig.model_validate(chosen["config"].model_dump()) == chosen["config"]
+
+
+def test_a_batch_that_goes_in_parts_needs_the_memory_of_one() -> None:
+    alone, in_parts = (
+        decided({"accumulate": parts}, facts(memory=2 * GIB))["batch_size"] for parts in (1, 4)
+    )
+    assert alone < in_parts == 8
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        (
+            {"name": "fcn16s", "backbone": "efficientnet_lite1", "head_channels": 32},
+            {"backbone": "efficientnet_lite1", "head": "features", "head_channels": 32},
+        ),
+        ({"name": "segnet-basic"}, {"backbone": None, "head": None}),
+    ],
+)
+def test_the_model_to_start_from_says_which_network(
+    network: dict[str, object], expected: dict[str, object]
+) -> None:
+    of_model = network_config({"classes": 5, **network})
+    given = TrainConfig.of(data=Path("d"), out=Path("o"), init_from="m.safetensors", minutes=3)
+    config, (choice,) = as_the_model(given, of_model)
+    assert str(choice) == f"network {network['name']}: as the model to start from has"
+    assert config.network == network["name"]
+    assert {name: getattr(config, name) for name in expected} == expected
+    assert (config.init_from, config.minutes) == ("m.safetensors", 3)
+    assert "network" not in {choice.setting for choice in decide(config, facts())[1]}
+    assert config.network_config(5, 3) == of_model
+
+
+def test_a_network_that_was_given_stands_beside_the_model_to_start_from() -> None:
+    of_model = network_config({"name": "fcn32s", "classes": 5, "head_channels": 32})
+    given = {"data": Path("d"), "out": Path("o"), "init_from": "m.safetensors"}
+    finer = TrainConfig.of(network="fcn16s", **given)
+    assert as_the_model(finer, of_model) == (finer, ())
+    wider = as_the_model(TrainConfig.of(head_channels=64, **given), of_model)[0]
+    assert (wider.network, wider.head_channels) == ("fcn32s", 64)
+    other = network_config({"name": "segnet-basic", "classes": 5})
+    with pytest.raises(ConfigError, match="segnet-basic has no option head_channels"):
+        as_the_model(TrainConfig.of(head_channels=64, **given), other)
+
+
 @pytest.mark.parametrize(("images", "epochs"), [(367, 60), (40, 200), (100_000, 15)])
 def test_small_sets_are_seen_more_often(images: int, epochs: int) -> None:
     assert decided({}, facts(images=images))["epochs"] == epochs
@@ -146,3 +202,22 @@ def test_grey_pictures_of_middling_size_get_sensible_settings_without_help() -> 
     assert chosen["batch_size"] == 8
     assert chosen["epochs"] == 200
     assert chosen["class_weights"] == "inverse-log"
+
+
+def test_a_model_alone_is_trained_further_in_its_own_network(quick: TrainConfig) -> None:
+    first = train(quick.model_copy(update={"network": "fcn16s", "epochs": 1}))
+    further = TrainConfig.of(
+        data=quick.data,
+        out=quick.out.with_name("further"),
+        init_from=first.model,
+        epochs=1,
+        workers=0,
+        tracker="none",
+    )
+    said = StopAt()
+    train(further, said)
+    assert "network fcn16s: as the model to start from has" in said.lines
+    before, after = (read_checkpoint(run.out / files.MODEL) for run in (quick, further))
+    assert after.network == before.network
+    # The same command goes on with it.
+    assert train(further, auto_resume=True).folder == further.out

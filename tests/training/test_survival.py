@@ -13,9 +13,11 @@ import cv2
 import pytest
 
 import perpixel
+from perpixel.checkpoint import read_checkpoint
 from perpixel.errors import ConfigError, PerpixelError, Stopped
 from perpixel.training import TrainConfig, files, resume, train
-from training.conftest import outcome
+from perpixel.training.state_file import read_state
+from training.conftest import bits, outcome
 from training.stopping import StopAt, beside
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "reliability.py"
@@ -84,6 +86,23 @@ def test_a_damaged_best_model_is_said_and_replaced(quick: TrainConfig) -> None:
     resume(quick.out, said)
     assert any(files.MODEL in line and "takes its place" in line for line in said.lines)
     outcome(quick.out)
+
+
+@pytest.mark.parametrize("damaged", [True, False])
+def test_the_model_of_a_finished_run_is_made_anew(quick: TrainConfig, damaged: bool) -> None:
+    scores = train(quick).scores
+    model = quick.out / files.MODEL
+    if damaged:
+        model.write_bytes(b"damaged")
+    else:
+        model.unlink()
+    again = resume(quick.out).scores
+    last = files.read_metrics(quick.out)[-1]
+    assert last["validation"] == again.as_json() == read_checkpoint(model).provenance["validation"]
+    assert again.mean_iou <= scores.mean_iou
+    state = read_state(quick.out)
+    for name, value in read_checkpoint(model).weights.items():
+        assert bits(value) == bits(state.tensors[f"average.{name}"]), name
 
 
 def test_other_settings_or_images_than_a_run_was_begun_with_are_refused(

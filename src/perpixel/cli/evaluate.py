@@ -11,7 +11,7 @@ import typer
 from perpixel.cli.console import OUT
 from perpixel.cli.dataset_options import Fold, Folds, Layout
 from perpixel.cli.model_argument import AnyModel
-from perpixel.cli.runtime_options import PrecisionOption, RuntimeOption
+from perpixel.cli.runtime_options import PrecisionByModel, RuntimeByModel
 from perpixel.cli.tile_options import Halo, Memory, Tile, tiling_of
 
 
@@ -32,16 +32,17 @@ def evaluate(
     flip: Annotated[
         bool, typer.Option("--flip", help="Average with the mirrored image's prediction.")
     ] = False,
-    runtime: RuntimeOption = "torch",
-    precision: PrecisionOption = "fp32",
+    runtime: RuntimeByModel = None,
+    precision: PrecisionByModel = None,
     tile: Tile = "auto",
     memory: Memory = None,
     halo: Halo = None,
 ) -> None:
     """Score a model on a split of a dataset.
 
-    The paper's four scores and Dice, at each image's own size. With torch and
-    fp32 they are training's own scores, to the last digit.
+    The paper's four scores and Dice, at each image's own size. A model is
+    computed by torch in fp32 unless something else is asked for, and the scores
+    are training's own, to the last digit; an export by what it was made for.
 
     Example: perpixel evaluate runs/a/model.safetensors photographs --flip
     """
@@ -51,9 +52,13 @@ def evaluate(
     from perpixel.data.layouts import open_dataset
     from perpixel.inference import evaluation
     from perpixel.inference.predictor import load
+    from perpixel.inference.runtimes.selection import EXPORTS
     from perpixel.whole_file import write_whole
 
     tiling = tiling_of(tile, memory, halo)
+    as_trained = Path(model).suffix.lower() not in EXPORTS
+    runtime = runtime or ("torch" if as_trained else "auto")
+    precision = precision or ("fp32" if as_trained else "auto")
     loaded = load(model, runtime=runtime, precision=precision)
     dataset = open_dataset(data, layout, division.Folds.of(folds, fold))
     differing = evaluation.compare_classes(loaded.labels, dataset)

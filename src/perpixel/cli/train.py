@@ -186,7 +186,8 @@ def train(
         bool, _option("auto_resume", "Go on with the run in --out if there is one, else begin it.")
     ] = False,
     init_from: Annotated[
-        str | None, _option("init_from", "A MODEL to copy every weight from that fits.")
+        str | None,
+        _option("init_from", "A MODEL to go on from: its network and fitting weights."),
     ] = None,
     resume: Annotated[
         Path | None, _option("resume", "Go on with this run folder, as it was begun.")

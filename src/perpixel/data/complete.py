@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
 
 from perpixel.data import npy, tiff
 
+# A marker of JPEG that something follows; in a scan FF 00 is a byte of the picture, and FF D0 …
+# FF D7 stand within it.
+_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")
+_END, _START_OF_SCAN = b"\xd9", b"\xda"
+
+
+def jpeg_scans(data: bytes) -> int:
+    """How many scans a JPEG has, each a pass over its pixels; 0 where it has no end.
+
+    From segment to segment: a thumbnail within one has an end of its own, and what follows the end,
+    as the film of a moving photograph does, may look like anything.
+    """
+    scans, at = 0, 2
+    while found := _MARKER.search(data, at):
+        if found[1] == _END:
+            return scans
+        scans += found[1] == _START_OF_SCAN
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    return 0
+
 
 def _jpeg_complete(data: bytes) -> bool:
-    # An end marker after the last start of scan; an EXIF thumbnail's own comes before it.
-    return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda") > 0
+    return jpeg_scans(data) > 0
 
 
 def _png_complete(data: bytes) -> bool:

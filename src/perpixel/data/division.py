@@ -71,10 +71,20 @@ def divide(
         the splits, and notes that say what was divided.
 
     Raises:
-        DataError: there are fewer pairs than parts, or the data has its own validation split but
-            folds are asked for.
+        DataError: there are fewer pairs than parts, only some pairs have a split, or the data has
+            its own validation split but folds are asked for.
     """
-    whole = UNSPLIT if UNSPLIT in splits else "train"
+    own = splits.keys() & {"train", "val"}
+    left = [pair for pair in splits.get(UNSPLIT, ()) if pair.mask is not None]
+    if own and left:
+        raise DataError(
+            root,
+            found=f"{len(left)} labelled images without a split, {left[0].image.name} for one, "
+            "beside others that have one",
+            expected="a split for all, or for none",
+            mend="Give each a split, or take it out",
+        )
+    whole = UNSPLIT if UNSPLIT in splits and not own else "train"
     if whole not in splits or "val" in splits:
         if folds is None:
             return dict(splits), ()

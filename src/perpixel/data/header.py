@@ -108,7 +108,8 @@ def read_file(path: Path) -> bytes:
     """
     try:
         return path.read_bytes()
-    except NotADirectoryError as error:
+    except (NotADirectoryError, FileNotFoundError) as error:
+        # Below a file nothing is a directory; Windows says that nothing is there.
         content = bytes_inside(path)
         if content is not None:
             return content

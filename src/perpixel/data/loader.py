@@ -194,14 +194,11 @@ class TrainingLoader:
         Raises:
             _LoadersLostError: a loading process was killed.
         """
-        batches = iter(self._loader)
-        watched = hasattr(signal, "SIGCHLD")
-        if self._workers and watched and threading.current_thread() is threading.main_thread():
-            # Torch's handler would raise in the middle of whatever step runs when a process dies.
-            # Without it, the next batch that is asked for finds out.
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        batches: Iterator[Batch | PerpixelError] | None = None
         while True:
             try:
+                # Here, too, it is found out that a process was killed, after the pass before.
+                batches = batches or self._begun()
                 batch = next(batches)
             except StopIteration:
                 return
@@ -215,6 +212,15 @@ class TrainingLoader:
                     raise
                 raise _LoadersLostError(str(error)) from None
             yield batch
+
+    def _begun(self) -> Iterator[Batch | PerpixelError]:
+        batches = iter(self._loader)
+        watched = hasattr(signal, "SIGCHLD")
+        if self._workers and watched and threading.current_thread() is threading.main_thread():
+            # Torch's handler would raise in the middle of whatever step runs when a process dies.
+            # Without it, the next batch that is asked for finds out.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        return batches
 
     def _started(self) -> DataLoader[Sample | PerpixelError]:
         if not self._workers:

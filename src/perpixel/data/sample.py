@@ -14,7 +14,7 @@ from jaxtyping import Bool, Shaped
 from perpixel.data.dataset import Pair
 from perpixel.data.decode import read_image
 from perpixel.data.masks import other_size, read_classes, unknown_values
-from perpixel.data.source import measured_in
+from perpixel.data.measured import measured_in
 from perpixel.errors import DataError
 from perpixel.labels import LabelSpace
 

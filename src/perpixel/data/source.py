@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Shaped
+from jaxtyping import Shaped
 
 from perpixel.data import npy, tiff
 from perpixel.data.decode import read_image
@@ -17,11 +17,9 @@ from perpixel.data.header import PILLOW_ERRORS, SUFFIXES, cannot_be_read, read_h
 from perpixel.data.place import Place
 from perpixel.data.raster import RasterSource, has_rasterio
 from perpixel.data.window import Window, measured_where, read_as
-from perpixel.errors import DataError
+from perpixel.errors import ConfigError, DataError
 
-_TIFF = (".tif", ".tiff")
-# What GDAL looks for beside a raster: its mask, and what it cannot write into the file.
-_BESIDE = (".msk", ".aux.xml")
+TIFF_SUFFIXES = (".tif", ".tiff")
 # A NumPy header is much shorter.
 _HEADER_BYTES = 1 << 16
 
@@ -112,15 +110,16 @@ def open_source(path: Path, most_bytes: int | None = None) -> Source:
         most_bytes: how large an image may become when it is decoded whole; None: any size.
 
     Raises:
-        DataError: the file is missing, truncated or damaged, is no image, would be too large
-            when decoded, or needs rasterio, which is not installed.
+        DataError: the file is missing, truncated or damaged, is no image, or needs rasterio, which
+            is not installed.
+        ConfigError: it would be too large when decoded.
     """
     suffix = path.suffix.lower()
     _check_file(path)
     if suffix == ".npy":
         return open_array(path)
-    by_windows = reads_as_stored(path) if suffix in _TIFF else suffix not in SUFFIXES
-    if by_windows and (suffix not in _TIFF or has_rasterio()):
+    by_windows = reads_as_stored(path) if suffix in TIFF_SUFFIXES else suffix not in SUFFIXES
+    if by_windows and (suffix not in TIFF_SUFFIXES or has_rasterio()):
         return RasterSource.open(path)
     header = read_header(path)
     needed = header.height * header.width * header.bands * header.dtype.itemsize
@@ -160,10 +159,10 @@ def outline(path: Path) -> Outline:
         DataError: as `open_source` does.
     """
     suffix = path.suffix.lower()
-    if suffix in SUFFIXES and suffix != ".npy" and not (suffix in _TIFF and has_rasterio()):
+    if suffix in SUFFIXES and suffix != ".npy" and not (suffix in TIFF_SUFFIXES and has_rasterio()):
         header = read_header(path)
         return Outline(header.size, header.bands, header.dtype)
-    if suffix in _TIFF and not reads_as_stored(path):
+    if suffix in TIFF_SUFFIXES and not reads_as_stored(path):
         header = read_header(path)
         return Outline(header.size, header.bands, header.dtype)
     opened = open_source(path)
@@ -174,44 +173,6 @@ def outline(path: Path) -> Outline:
         return Outline(opened.size, opened.bands, opened.dtype, is_raster or suffix not in SUFFIXES)
     finally:
         opened.close()
-
-
-def measured_in(
-    path: Path, image: Shaped[np.ndarray, "bands H W"]
-) -> Bool[np.ndarray, "H W"] | None:
-    """Where an image that `read_image` decoded was measured, as its windows would say; None:
-    everywhere.
-
-    Args:
-        path: the image's file.
-        image: its pixels.
-
-    Raises:
-        DataError: the file cannot be read.
-    """
-    if path.suffix.lower() in _TIFF and has_rasterio() and _may_say_what_is_missing(path):
-        source = RasterSource.open(path)
-        try:
-            return source.measured(image, 0, 0)
-        finally:
-            source.close()
-    return measured_where(image)
-
-
-def _may_say_what_is_missing(path: Path) -> bool:
-    """Whether a TIFF that was decoded, or a file beside it, may do so. Most do not, and are spared
-    to be opened by GDAL."""
-    if not any(path.with_name(path.name + suffix).exists() for suffix in _BESIDE):
-        try:
-            with (
-                path.open("rb") as file,
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-            ):
-                if not tiff.may_say_what_is_missing(data):
-                    return False
-        except OSError as error:
-            raise cannot_be_read(path, error) from None
-    return reads_as_stored(path)
 
 
 def open_array(path: Path) -> ArraySource:
@@ -278,12 +239,12 @@ def reads_as_stored(path: Path) -> bool:
 
 def _too_large(
     path: Path, size: tuple[int, int], needed: int, most: int, lacks_rasterio: bool
-) -> DataError:
+) -> ConfigError:
     if lacks_rasterio:
         mend = "Install what reads it by windows, pip install 'perpixel[rasters]'"
     else:
         mend = "Write it as a tiled GeoTIFF (gdal_translate -of COG), which is read by windows"
-    return DataError(
+    return ConfigError(
         path,
         found=f"{size[1]}×{size[0]} pixels, {needed / 1e6:,.0f} MB when decoded",
         expected=f"at most {most / 1e6:,.0f} MB, for this format is decoded whole",

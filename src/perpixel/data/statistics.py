@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, Shaped
+from jaxtyping import Bool, Float64, Shaped
 
 from perpixel.data.dataset import Pair
 from perpixel.data.decode import read_image
 from perpixel.data.header import read_header
+from perpixel.data.measured import measured_in
 from perpixel.errors import DataError
 from perpixel.preprocessing import Preprocessing
 
@@ -37,13 +38,19 @@ class BandStatistics:
 
     @classmethod
     def of(
-        cls, image: Shaped[np.ndarray, "bands H W"], no_data: float | None = None
+        cls,
+        image: Shaped[np.ndarray, "bands H W"],
+        no_data: float | None = None,
+        measured: Bool[np.ndarray, "H W"] | None = None,
     ) -> BandStatistics:
-        """Of one image. NaN, and `no_data` where it is a number, mean that there is no data."""
+        """Of one image. NaN, `no_data` where it is a number, and what was not `measured` mean that
+        there is no data."""
         values = image.reshape(len(image), -1).astype(np.float64)
         known = ~np.isnan(values)
         if no_data is not None:
             known &= values != no_data
+        if measured is not None:
+            known &= measured.reshape(-1)
         pixels = known.sum(axis=1).astype(np.float64)
         counted = np.maximum(pixels, 1)
         mean = np.where(known, values, 0).sum(axis=1) / counted
@@ -87,7 +94,7 @@ def band_statistics(
     chosen = pairs[::apart]
     together: BandStatistics | None = None
     for done, pair in enumerate(chosen, start=1):
-        one = BandStatistics.of(_in_bands(pair.image, bands), read_header(pair.image).no_data)
+        one = _of_file(pair.image, bands)
         together = one if together is None else together.joined(one)
         if progress is not None:
             progress(done, len(chosen))
@@ -121,10 +128,10 @@ def preprocessing_from(
     )
 
 
-def _in_bands(path: Path, bands: int) -> Shaped[np.ndarray, "bands H W"]:
+def _of_file(path: Path, bands: int) -> BandStatistics:
     image = read_image(path)
-    if len(image) == bands:
-        # As it is, with NaN where there is no data.
-        return image
-    converter = Preprocessing(bands=bands, mean=(0.0,) * bands, std=(1.0,) * bands)
-    return converter.fit_bands(image, str(path))
+    measured = measured_in(path, image)
+    if len(image) != bands:
+        converter = Preprocessing(bands=bands, mean=(0.0,) * bands, std=(1.0,) * bands)
+        image = converter.fit_bands(image, str(path))
+    return BandStatistics.of(image, read_header(path).no_data, measured)

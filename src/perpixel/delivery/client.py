@@ -131,7 +131,8 @@ class Client:
         return np.asarray(np.load(io.BytesIO(content), allow_pickle=False))
 
     def png(self, image: ImageFile) -> bytes:
-        """The mask as the PNG file that `perpixel predict` would write; errors as `mask`."""
+        """The mask as the PNG file that `perpixel predict` would write (a raster that says what is
+        missing apart); errors as `mask`."""
         return self._segment(image, "image/png")
 
     def coco(self, image: ImageFile) -> dict[str, Any]:

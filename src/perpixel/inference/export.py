@@ -96,7 +96,7 @@ class LabelmeExport:
             "version": "5.5.0",
             "flags": {},
             "shapes": [self._shape(one) for one in found if not self._is_uncovered(one, size)],
-            "imagePath": Path(os.path.relpath(image, name.parent)).as_posix(),
+            "imagePath": _way(image, name.parent),
             "imageData": None,
             "imageHeight": size[0],
             "imageWidth": size[1],
@@ -151,7 +151,7 @@ class CocoExport:
             "height": height,
             "width": width,
             # Where the image was: our own reader looks there if it is not beside the file.
-            "path": Path(os.path.relpath(image, self.out)).as_posix(),
+            "path": _way(image, self.out),
         }
         annotations = []
         for region in regions(segmentation.mask):
@@ -227,3 +227,11 @@ def _refuse(path: Path, found: str) -> None:
         expected="nothing there, or what an earlier call wrote",
         mend="Give another --out, or move it away",
     )
+
+
+def _way(image: Path, folder: Path) -> str:
+    """From a folder to an image; on Windows from no drive a way leads to another."""
+    try:
+        return Path(os.path.relpath(image, folder)).as_posix()
+    except ValueError:
+        return image.absolute().as_posix()

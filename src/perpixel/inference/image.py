@@ -37,6 +37,8 @@ def decoded(image: ImageLike) -> tuple[Shaped[np.ndarray, "bands H W"], str]:
 
 
 def _from_pillow(image: Image.Image, name: str) -> Shaped[np.ndarray, "bands H W"]:
+    # Pillow turns a TIFF itself when it decodes it, and then says so in the tag.
+    image.load()
     orientation = image.getexif().get(_ORIENTATION, 1)
     if image.mode in ("1", "LA", "La"):
         image = image.convert("L")

@@ -93,10 +93,16 @@ def stems(images: Sequence[Input], suffixes: Sequence[str]) -> list[Path]:
         OutputError: no distinct names were found.
     """
     places = [image.place for image in images]
-    common = Path(os.path.commonpath([place.parent for place in places]))
+    try:
+        common = Path(os.path.commonpath([place.parent for place in places]))
+        below = [place.relative_to(common) for place in places]
+    except ValueError:
+        # On several drives of Windows: below their letters.
+        drives = ["".join(filter(str.isalnum, place.drive)) for place in places]
+        below = [Path(drive, *place.parts[1:]) for drive, place in zip(drives, places, strict=True)]
 
     def stem(index: int, level: int) -> str:
-        full = places[index].relative_to(common) if level >= 2 else images[index].relative
+        full = below[index] if level >= 2 else images[index].relative
         return str(bare(full) if level % 2 == 0 else full)
 
     paths = [str(image.path) for image in images]
@@ -106,7 +112,8 @@ def stems(images: Sequence[Input], suffixes: Sequence[str]) -> list[Path]:
 def distinct(
     paths: Sequence[str], stem: Callable[[int, int], str], suffixes: Sequence[str]
 ) -> list[str]:
-    """A distinct stem for the results of each image, as short as can be.
+    """A distinct stem for the results of each image, as short as can be. Letters' case alone tells
+    results apart only where nothing else does: on many disks a.png and A.png are one file.
 
     Args:
         paths: what errors call each image.
@@ -117,14 +124,25 @@ def distinct(
     Raises:
         OutputError: no distinct names were found.
     """
+    try:
+        return _distinct(paths, stem, suffixes, str.casefold)
+    except OutputError:
+        return _distinct(paths, stem, suffixes, str)
+
+
+def _distinct(
+    paths: Sequence[str],
+    stem: Callable[[int, int], str],
+    suffixes: Sequence[str],
+    as_seen: Callable[[str], str],
+) -> list[str]:
     levels = [0] * len(paths)
     chosen = [stem(index, 0) for index in range(len(paths))]
     while True:
-        claims = Counter(f"{one}{suffix}" for one in chosen for suffix in suffixes)
+        results = [[as_seen(f"{one}{suffix}") for suffix in suffixes] for one in chosen]
+        claims = Counter(itertools.chain.from_iterable(results))
         clashing = [
-            index
-            for index, one in enumerate(chosen)
-            if any(claims[f"{one}{suffix}"] > 1 for suffix in suffixes)
+            index for index, names in enumerate(results) if any(claims[name] > 1 for name in names)
         ]
         if not clashing:
             return chosen
@@ -201,13 +219,21 @@ def _raise(error: OSError) -> None:
 
 
 def _spare(folder: Path, out: Path | None) -> None:
-    if out is not None and folder.resolve() == out.resolve():
+    if out is not None and is_same_file(folder, out):
         raise OutputError(
             out,
             found="is also a folder that images are read from",
             expected="another folder for the results",
             mend="Give another --out: the next run would take the masks for images",
         )
+
+
+def is_same_file(path: Path, other: Path) -> bool:
+    """Whether two paths lead to one file or folder that is there, whatever their letters' case."""
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
 
 
 def _is_result(real: Path, start: Path, out: Path | None) -> bool:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Shaped
+from jaxtyping import Float32, Integer, Shaped
 from torch import nn
 
 from perpixel.checkpoint import read_checkpoint, stored_checksum
+from perpixel.data.window import measured_where
 from perpixel.distribution.model_file import model_file
 from perpixel.errors import ModelError
 from perpixel.inference.image import ImageLike, decoded
@@ -99,10 +100,19 @@ class Model:
         """
         return Model(self.network, self.labels, self.preprocessing, self.device)
 
+    def computed_by(self, runtime: Runtime) -> Model:
+        """The same model, computed by another runtime.
+
+        Raises:
+            ModelError: the model was read from an exported file.
+        """
+        return Model(self.network, self.labels, self.preprocessing, self.device, runtime)
+
     def predict(
         self, image: ImageLike, *, scales: Sequence[float] = (1.0,), flip: bool = False
     ) -> Segmentation:
-        """A class and a confidence for every pixel, at the image's own size.
+        """A class and a confidence for every pixel, at the image's own size; the ignore index
+        where no band is a number.
 
         Args:
             image: a path, a Pillow image, or an array (H, W) or (H, W, bands).
@@ -175,7 +185,7 @@ class Model:
         with torch.inference_mode():
             mask, confidence = averaged_winner(views)
         return Segmentation(
-            mask=mask[0].cpu().numpy().astype(self.labels.mask_dtype, copy=False),
+            mask=self._claimed(mask, image),
             confidence=confidence[0].cpu().numpy(),
             labels=self.labels,
             image=image,
@@ -187,11 +197,17 @@ class Model:
         """The mask of `segmentation` alone, which is found sooner than with the confidence."""
         with torch.inference_mode():
             mask = averaged_argmax(views)
-        return ClassMask(
-            mask=mask[0].cpu().numpy().astype(self.labels.mask_dtype, copy=False),
-            labels=self.labels,
-            image=image,
-        )
+        return ClassMask(mask=self._claimed(mask, image), labels=self.labels, image=image)
+
+    def _claimed(
+        self, winner: Integer[torch.Tensor, "1 H W"], image: Shaped[np.ndarray, "bands H W"]
+    ) -> Integer[np.ndarray, "H W"]:
+        """The mask; no class is claimed where no band of the image is a number."""
+        mask = winner[0].cpu().numpy().astype(self.labels.mask_dtype, copy=False)
+        measured = measured_where(image)
+        if measured is not None:
+            mask[~measured] = self.labels.ignore_index
+        return mask
 
 
 def load(

@@ -14,6 +14,7 @@ from PIL import Image
 
 from perpixel.errors import ConfigError, OutputError
 from perpixel.inference.export import Format
+from perpixel.inference.inputs import is_same_file
 from perpixel.inference.large.prediction import LargePrediction
 from perpixel.inference.predictor import Model
 from perpixel.inference.segmentation import ClassMask
@@ -107,9 +108,13 @@ def whole_only(
 def spare_inputs(images: Sequence[Path], names: Sequence[Path], results: Results) -> None:
     # Not `Path.resolve`, which raises at a link to itself: who reads the image reports that.
     sources = {os.path.realpath(image) for image in images}
+    # On many disks A.PNG and a.png are one file.
+    by_letters = {source.casefold(): source for source in sources}
     targets = [named(name, suffix) for name in names for suffix in results.suffixes]
     for target in [*targets, *([results.areas] if results.areas else [])]:
-        if os.path.realpath(target) in sources:
+        real = os.path.realpath(target)
+        twin = by_letters.get(real.casefold())
+        if twin is not None and (real in sources or is_same_file(Path(real), Path(twin))):
             raise OutputError(
                 target,
                 found="is one of the images, which the result would overwrite",

@@ -2,7 +2,8 @@
 
 Each takes a ScoreMap's parts, since an operator's arguments are tensors and plain numbers. The
 kernels themselves are imported when the first tensor of their device comes: `import perpixel`
-compiles nothing and needs no Triton.
+compiles nothing and needs no Triton. Triton launches on the current GPU, so that is the tensor's
+for as long.
 """
 
 from __future__ import annotations
@@ -70,15 +71,16 @@ def _cross_entropy(
     with_gradient: bool,
 ) -> Any:
     """The loss, and its gradient by the scores (empty where it is not wanted)."""
-    return _kernels(scores).cross_entropy(
-        _map(scores, stride, offset, size),
-        mask,
-        class_weights,
-        ignore_index=ignore_index,
-        label_smoothing=label_smoothing,
-        reduction=reduction,
-        with_gradient=with_gradient,
-    )
+    with torch.cuda.device_of(scores):
+        return _kernels(scores).cross_entropy(
+            _map(scores, stride, offset, size),
+            mask,
+            class_weights,
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
+            reduction=reduction,
+            with_gradient=with_gradient,
+        )
 
 
 @torch.library.impl("perpixel::dice", "cpu")
@@ -120,7 +122,8 @@ def _argmax(
     scores: torch.Tensor, stride: Sequence[float], offset: Sequence[float], size: Sequence[int]
 ) -> Any:
     """The class of the highest score at every pixel."""
-    return _kernels(scores).argmax(_map(scores, stride, offset, size))
+    with torch.cuda.device_of(scores):
+        return _kernels(scores).argmax(_map(scores, stride, offset, size))
 
 
 @torch.library.impl("perpixel::winner", ("cpu", "cuda"))
@@ -128,7 +131,8 @@ def _winner(
     scores: torch.Tensor, stride: Sequence[float], offset: Sequence[float], size: Sequence[int]
 ) -> Any:
     """The class of the highest score at every pixel, and its probability."""
-    return _kernels(scores).winner(_map(scores, stride, offset, size))
+    with torch.cuda.device_of(scores):
+        return _kernels(scores).winner(_map(scores, stride, offset, size))
 
 
 @torch.library.impl("perpixel::confusion", ("cpu", "cuda"))
@@ -136,7 +140,10 @@ def _confusion(
     prediction: torch.Tensor, mask: torch.Tensor, classes: int, ignore_index: int
 ) -> Any:
     """How often each class of the mask (row) was predicted as each class (column)."""
-    return _kernels(mask).confusion(prediction, mask, classes=classes, ignore_index=ignore_index)
+    with torch.cuda.device_of(mask):
+        return _kernels(mask).confusion(
+            prediction, mask, classes=classes, ignore_index=ignore_index
+        )
 
 
 def _empty(like: torch.Tensor, shape: Sequence[Any], dtype: torch.dtype) -> torch.Tensor:

@@ -15,6 +15,7 @@ from perpixel.data.masks import read_classes
 from perpixel.data.scan import Scan
 from perpixel.labels import LabelSpace
 from perpixel.machine import available_memory
+from perpixel.networks import NetworkConfig, options_of
 from perpixel.training.config import TrainConfig
 from perpixel.training.detail import kept
 from perpixel.training.footprint import step_bytes
@@ -104,6 +105,26 @@ def decide(config: TrainConfig, facts: Facts) -> tuple[TrainConfig, tuple[Choice
     return config, tuple(choices)
 
 
+def as_the_model(
+    config: TrainConfig, network: NetworkConfig
+) -> tuple[TrainConfig, tuple[Choice, ...]]:
+    """The configuration with the network of the model to start from, where none was given.
+
+    Args:
+        config: options of the network that it gives stand.
+        network: the model's.
+
+    Raises:
+        ConfigError: the model's network does not have an option that was given.
+    """
+    if "network" in config.model_fields_set:
+        return config, ()
+    theirs = {name: getattr(network, name) for name in options_of(network.name)}
+    given = config.model_dump(exclude_unset=True)
+    config = TrainConfig.of(**{"network": network.name, **theirs, **given})
+    return config, (Choice("network", network.name, "as the model to start from has"),)
+
+
 def is_open(config: TrainConfig, setting: str) -> bool:
     """Whether the configuration leaves a setting of `RULES` to be decided."""
     match setting:
@@ -114,7 +135,7 @@ def is_open(config: TrainConfig, setting: str) -> bool:
         case "head":
             return config.head is None and config.network in (*GRIDS, "fcn32s")
         case "network":
-            # A model to start from says which one is meant.
+            # A model to start from says which one is meant (`as_the_model`).
             return not config.model_fields_set & {"network", "init_from"}
         case "normalisation":
             stated = config.init_from or config.preprocessing
@@ -163,14 +184,22 @@ def _batch_size(config: TrainConfig, facts: Facts) -> tuple[int, str]:
     height, width = config.augmentation.crop or (LARGEST_CROP, LARGEST_CROP)
     wanted = 2 ** math.ceil(math.log2(max(PIXELS_IN_A_STEP / (height * width), 1)))
     few = 2 ** int(math.log2(max(facts.images / STEPS_IN_AN_EPOCH, 2)))
-    batch = min(wanted, LARGEST_BATCH, few)
+    # A part of a batch is at least an image.
+    parts = config.accumulate
+    batch = max(min(wanted, LARGEST_BATCH, few), parts)
     why = f"{batch * height * width / 1e6:.2g} megapixels in a step of {height}×{width}"
     if few < min(wanted, LARGEST_BATCH):
-        why = f"{facts.images} images make {facts.images // batch} steps an epoch"
+        why = f"{facts.images} images make {max(facts.images // batch, 1)} steps an epoch"
+    if batch == parts > 1:
+        why = f"an image in each of {parts} parts"
     network = config.network_config(facts.labels.classes, facts.seen.bands)
+
+    def needed(images: int) -> int:
+        return step_bytes(network, (height, width), -(-images // parts))
+
     fits = batch
-    while fits > 1 and step_bytes(network, (height, width), fits) > MEMORY_SHARE * facts.memory:
-        fits //= 2
+    while fits > parts and needed(fits) > MEMORY_SHARE * facts.memory:
+        fits = max(fits // 2, parts)
     if fits < batch:
         free = facts.memory / 2**30
         why = f"{batch} would not fit into half of the {free:.1f} GiB that are free"

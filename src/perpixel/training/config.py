@@ -39,8 +39,9 @@ class TrainConfig(NetworkOptions):
             validates. None: a fifth of the images does.
         network, backbone, head, …: the network, as `NetworkOptions` explains it.
         weights: "pretrained", "none", or the path of a weights file, for the backbone.
-        init_from: a model whose fitting weights are copied before training starts: a file, one that
-            comes along or one of the hub's, as `load` takes it.
+        init_from: a model whose fitting weights are copied before training starts, and whose
+            network is trained unless one is given: a file, one that comes along or one of the
+            hub's, as `load` takes it.
         preprocessing: how images are prepared; None: as the settings below, the weights or the
             model say.
         normalisation: mean and deviation of the bands as the "weights" were trained with, or of the

@@ -80,7 +80,7 @@ class Run:
             if progress.step == 0:
                 self.save()
             self._saved = time.perf_counter()
-            while not progress.finished or progress.unscored:
+            while not progress.finished or progress.unscored or progress.best_scores is None:
                 self._epoch()
             self.keeper.finish()
             if self.tracker is not None:
@@ -108,7 +108,7 @@ class Run:
         first_step, whole = progress.step, progress.batch == 0
         to_training(self.stepper.own, self.batch_norms)
         before = begun
-        # Without a step to do, a run was stopped in a validation, and only that is left.
+        # Without a step to do, only validation is left: it was stopped, or its model was lost.
         batches = () if progress.finished else self.loader.epoch(progress.epoch, progress.batch)
         for batch in batches:
             asked = self._step(batch)

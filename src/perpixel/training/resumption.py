@@ -114,8 +114,9 @@ def restored(
     run.facts["config"] = facts["config"]
     if processes.main:
         _put_in_order(run)
-    if run.progress.best_scores is not None and processes.main:
-        _look_at_best(run, listener)
+    if run.progress.best_scores is not None:
+        whole = processes.from_main(lambda: _has_best(run, listener))
+        run.progress.best_scores = run.progress.best_scores if whole else None
     return run
 
 
@@ -150,13 +151,14 @@ def _put_in_order(run: Run) -> None:
         run.keeper.put(files.METRICS, files.metrics_bytes(run.progress.history))
 
 
-def _look_at_best(run: Run, listener: Listener) -> None:
-    """The best model is not in the state: where its file is not whole, the next one replaces it."""
+def _has_best(run: Run, listener: Listener) -> bool:
+    """Whether the best model, which is not in the state, is there and whole."""
     try:
         read_checkpoint(run.keeper.folder / files.MODEL)
     except ModelError as error:
         listener.line(f"warning: {error} The next model that is scored takes its place.")
-        run.progress.best_scores = None
+        return False
+    return True
 
 
 def _compare(begun: TrainConfig, now: TrainConfig, where: str, mend: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from perpixel.checkpoint import read_checkpoint
+from perpixel.checkpoint import Checkpoint, read_checkpoint
 from perpixel.data.dataset import Dataset
 from perpixel.data.loader import Batch
 from perpixel.data.scan import Scan, scan_splits
@@ -22,7 +22,7 @@ from perpixel.networks.weights import load_pretrained
 from perpixel.preprocessing import Preprocessing
 from perpixel.training import files
 from perpixel.training.assembly import Parts, put_together
-from perpixel.training.choices import decide, facts_of
+from perpixel.training.choices import Choice, as_the_model, decide, facts_of
 from perpixel.training.config import TrainConfig
 from perpixel.training.footprint import refuse_what_does_not_fit
 from perpixel.training.lone_values import refuse_lone_values
@@ -117,10 +117,11 @@ def _begin(
     if new:
         processes.from_main(lambda: files.refuse_to_overwrite(config.out))
     dataset, seen = _data(config, listener)
+    source = None if config.init_from is None else read_checkpoint(model_file(config.init_from))
     given = config
-    config = processes.from_main(lambda: _decided(given, dataset, seen, listener))
+    config = processes.from_main(lambda: _decided(given, dataset, seen, source, listener))
     torch.manual_seed(config.seed)
-    network, network_config, preprocessing = _network(config, dataset, seen, listener)
+    network, network_config, preprocessing = _network(config, dataset, seen, source, listener)
     refuse_what_does_not_fit(config, network_config, seen, processes)
     images = len(dataset.split("train"))
     refuse_lone_values(config, network_config, seen.sizes, images, processes)
@@ -189,18 +190,30 @@ def _data(config: TrainConfig, listener: Listener) -> tuple[Dataset, Scan]:
     return dataset, seen["train"]
 
 
-def _decided(config: TrainConfig, dataset: Dataset, seen: Scan, listener: Listener) -> TrainConfig:
+def _decided(
+    config: TrainConfig,
+    dataset: Dataset,
+    seen: Scan,
+    source: Checkpoint | None,
+    listener: Listener,
+) -> TrainConfig:
     """The configuration with what was left open decided, and said."""
+    taken: tuple[Choice, ...] = ()
+    if source is not None:
+        config, taken = as_the_model(config, source.network)
     config, choices = decide(config, facts_of(dataset, seen))
-    for choice in choices:
+    for choice in (*taken, *choices):
         listener.line(str(choice))
     return config
 
 
 def _network(
-    config: TrainConfig, dataset: Dataset, seen: Scan, listener: Listener
+    config: TrainConfig,
+    dataset: Dataset,
+    seen: Scan,
+    source: Checkpoint | None,
+    listener: Listener,
 ) -> tuple[Network, NetworkConfig, Preprocessing]:
-    source = None if config.init_from is None else read_checkpoint(model_file(config.init_from))
     network_config = config.network_config(
         dataset.labels.classes, bands_taken(config, seen, source)
     )

@@ -50,6 +50,39 @@ def test_a_full_disk_or_too_little_memory_is_tried_again_and_a_bad_image_is_not(
     assert [row["try_again"] for row in rows] == [passes] * len(whole)
 
 
+@pytest.mark.parametrize("settings", [{"tile": 4, "flip": True}, {"tile": 4, "scales": (0.5,)}])
+def test_what_needs_an_image_whole_is_tried_again_with_more_memory(
+    make: Make, images: Path, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    out = str(tmp_path / "out")
+    whole = [one for one in tasks_of(str(images), out) if "cut" not in one.image]
+    rows = called(make(out, replace(JOB, **settings)), whole)
+    assert all("allow more memory" in row["error"] and row["try_again"] for row in rows)
+
+
+def test_fetched_images_that_go_in_tiles_do_not_pile_up(
+    make: Make, images: Path, tmp_path: Path, memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory.put(str(images), "/bucket/images", recursive=True)
+
+    def refused(large: LargeImages, image: Path, *rest: Any) -> Any:
+        assert image.exists()
+        raise OutputError(image, found="no room", mend="Make some")
+
+    out = "memory://bucket/masks"
+    worker = make(out, replace(JOB, tile=4))
+    (first, second, *_) = tasks_of("memory://bucket/images", out)
+    read = worker._read(tmp_path, first, again=False)
+    assert read.path.exists()
+    worker._by_tiles(first, read.path)
+    assert not read.path.exists()
+    monkeypatch.setattr(LargeImages, "predict", refused)
+    read = worker._read(tmp_path, second, again=False)
+    with pytest.raises(OutputError):
+        worker._by_tiles(second, read.path)
+    assert not read.path.exists()
+
+
 def test_an_image_that_nobody_thought_of_does_not_stop_the_others(
     make: Make, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

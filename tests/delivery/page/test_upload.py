@@ -50,6 +50,25 @@ def test_a_model_without_conversion_takes_no_grey_image(tmp_path: Path) -> None:
         read_upload(file, "grey.png", Preprocessing(conversion="none"), 10_000)
 
 
+def test_a_model_of_one_band_gets_one(tmp_path: Path) -> None:
+    file = written(tmp_path / "a.png", Image.fromarray(PIXELS[..., 0]))
+    grey = Preprocessing(bands=1, mean=(0.5,), std=(0.5,), conversion="none")
+    found = read_upload(file, "a", grey, 10_000)
+    assert np.array_equal(found, PIXELS[..., :1])
+    assert grey.fit_bands(found.transpose(2, 0, 1)).shape == (1, 37, 53)
+
+
+def test_a_jpeg_of_very_many_scans_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perpixel.delivery.page.upload.read_image", None)
+    file = written(tmp_path / "a.jpg", Image.fromarray(PIXELS))
+    scan = b"\xff\xda\0\x08\1\1\0\0\x3f\0"
+    file.write_bytes(file.read_bytes()[:-2] + scan * 200 + b"\xff\xd9")
+    with pytest.raises(DataError, match=r"^a.jpg: a JPEG of more than 128 scans"):
+        read_upload(file, "a.jpg", Preprocessing(), 10_000)
+
+
 def test_as_many_pixels_as_are_allowed_and_not_one_more(tmp_path: Path) -> None:
     file = written(tmp_path / "a.png", Image.fromarray(PIXELS))
     assert read_upload(file, "a", Preprocessing(), 37 * 53).shape == (37, 53, 3)

@@ -73,6 +73,15 @@ def test_the_images_that_differ_most_come_first(page: str, comparison: Compariso
 def test_one_run_is_nothing_to_compare(runs) -> None:
     with pytest.raises(ConfigError, match="two or more"):
         compare_runs(runs[:1])
+    with pytest.raises(ConfigError, match="1 run; expected two or more"):
+        compare_runs([runs[0], runs[0].parent / "." / runs[0].name, runs[0]])
+
+
+def test_a_run_that_is_named_twice_counts_once(runs) -> None:
+    # As `perpixel compare runs/fast runs/*` does.
+    again = compare_runs([runs[1], *runs])
+    assert [one.run.folder for one in again.runs] == [runs[1], runs[0]]
+    assert len(again.intervals) == 1
 
 
 def test_runs_on_other_data_are_refused_unless_the_data_is_given(

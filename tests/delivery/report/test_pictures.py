@@ -7,16 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
+from PIL import Image
+from torch import nn
 
 from perpixel.data.dataset import Pair
 from perpixel.delivery.report import figures
-from perpixel.delivery.report.gallery import PALE, WRONG, errors, ranked
+from perpixel.delivery.report.gallery import PALE, WRONG, errors, ranked, row
 from perpixel.delivery.report.matrix import matrix, mistakes
 from perpixel.delivery.report.page import count, large, percent, score, signed, svg
 from perpixel.inference.examination import ExaminedImage
+from perpixel.inference.predictor import Model
 from perpixel.labels import LabelSpace
 from perpixel.metrics import BoundaryBands, Calibration, Confusion, ObjectSizes, Scores
+from perpixel.preprocessing import Preprocessing
+from perpixel.score_map import ScoreMap
 
 LABELS = LabelSpace.of(["sky", "sea", "a class with a very long name"], ignore_index=9)
 COUNTS = np.array([[90, 10, 0], [30, 60, 0], [0, 0, 0]])
@@ -44,8 +50,31 @@ def test_names_with_dollars_are_no_formulas() -> None:
     name = r"$\frac{1$"
     labels = LabelSpace.of([name, "sea"])
     runs = {f"{name} {number}": [(1.0, 0.5)] for number in (1, 2)}
-    for figure in (matrix(Scores(labels, np.diag([2, 3]))), figures.progress_curves(runs)):
+    calibrations = dict.fromkeys(runs, Calibration(labels))
+    for figure in (
+        matrix(Scores(labels, np.diag([2, 3]))),
+        figures.progress_curves(runs),
+        figures.reliability(calibrations),
+    ):
         assert svg(figure).startswith("data:image/svg+xml;base64,")
+
+
+def test_what_was_not_measured_is_no_error(tmp_path: Path) -> None:
+    class First(nn.Module):
+        def forward(self, images: torch.Tensor) -> ScoreMap:
+            scores = torch.stack([images[:, 0] * 0 + 1, images[:, 0] * 0], 1)
+            return ScoreMap.of(scores, (images.shape[2], images.shape[3]))
+
+    labels = LabelSpace.of(["first", "second"])
+    model = Model(First(), labels, Preprocessing(), torch.device("cpu"))
+    pixels = np.full((9, 12, 3), 0.5, np.float32)
+    pixels[:, 4:] = np.nan
+    np.save(tmp_path / "a.npy", pixels)
+    truth = np.zeros((9, 12), np.uint8)
+    truth[:, 4:] = 1
+    Image.fromarray(truth).save(tmp_path / "a.png")
+    shown = row({"run": model}, Pair(tmp_path / "a.npy", tmp_path / "a.png"), "")
+    assert shown.panels[-1].caption == "errors: 0.0 %"
 
 
 def test_the_most_frequent_mistakes_come_first() -> None:

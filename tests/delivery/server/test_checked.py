@@ -147,7 +147,7 @@ def damaged() -> dict[str, bytes]:
         "npy without sense": b"\x93NUMPY\x01\0\x10\0" + b"(" * 16,
         "npy with a long header": b"\x93NUMPY\x02\0" + struct.pack("<I", 20_000) + b" " * 30_000,
         "jpeg of many scans": saved(Image.new("L", (9, 9)), "JPEG")[:-2]
-        + b"\xff\xda\0\x08" * 200
+        + b"\xff\xda\0\x08\1\1\0\0\x3f\0" * 200
         + b"\xff\xd9",
         "tiff: a strip that becomes more than its place": tagged(
             tiff[:8] + tiff[8:] + bomb, 273, len(tiff)

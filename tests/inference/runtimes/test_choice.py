@@ -83,6 +83,19 @@ def test_the_fastest_is_taken_and_told_of(cache: Path) -> None:
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+def test_the_choice_can_be_narrowed_to_one_runtime(cache: Path) -> None:
+    seconds = {"openvino_bf16": 0.1, "torch_bf16": 0.5, "torch_fp32": 0.25}
+    bench = Bench(**seconds)
+    runtime = bench.runtime(candidates="all")
+    narrowed = runtime.within("torch")
+    assert narrowed is not None
+    assert (narrowed.name, narrowed.precision) == ("torch", "fp32")
+    assert bench.made == ["torch_bf16", "torch_fp32"]
+    assert runtime.name == "openvino"
+    assert runtime.within("onnxruntime") is None
+    assert narrowed.within("torch") is narrowed
+
+
 def test_the_next_time_only_the_fastest_is_made(cache: Path) -> None:
     seconds = {"openvino_bf16": 0.25, "torch_bf16": 0.5, "torch_fp32": 1.0}
     first = Bench(**seconds).runtime().choice

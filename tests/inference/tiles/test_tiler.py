@@ -16,6 +16,8 @@ from torch import nn
 from inference.tiles.tiled import EXACT, WHOLE, assert_agrees, model_of, pixels
 from perpixel.errors import ConfigError, ModelError
 from perpixel.inference.predictor import Model
+from perpixel.inference.runtimes import Runtime, TorchRuntime
+from perpixel.inference.runtimes.choice import AutoRuntime, Candidate
 from perpixel.inference.tiles.tiled import predict_tiled
 from perpixel.inference.tiles.tiler import Tiler
 from perpixel.labels import LabelSpace
@@ -211,6 +213,25 @@ def test_only_torch_can_be_given_parts_of_some_networks() -> None:
         model.runtime = Elsewhere()  # type: ignore[assignment]
         with pytest.raises(ConfigError, match=reason):
             predict_tiled(model, pixels(40, 40), tile=32)
+
+
+def test_where_the_runtime_was_left_open_torch_is_given_the_parts() -> None:
+    model = copy.copy(model_of("deeplabv3"))
+
+    def refused() -> Runtime:
+        raise AssertionError("made, and measured")
+
+    candidates = [
+        Candidate("openvino", "bf16", refused),
+        Candidate("torch", "fp32", lambda: TorchRuntime(model.network, model.device)),
+    ]
+    model.runtime = AutoRuntime(candidates, reason="", about={}, bands=3, device=model.device)
+    image = pixels(90, 40)
+    expected = predict_tiled(model_of("deeplabv3"), image, tile=32)
+    np.testing.assert_array_equal(predict_tiled(model, image, tile=32).mask, expected.mask)
+    choice = Tiler.of(model).model.choice
+    assert (choice.runtime, choice.precision) == ("torch", "fp32")
+    assert "parts of an image" in choice.reason
 
 
 @pytest.mark.parametrize("training", [True, False])

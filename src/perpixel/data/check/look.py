@@ -11,7 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
 from perpixel.data.check.blending import Blending, near_edges, seams
 from perpixel.data.check.fingerprint import Fingerprint, fingerprint
@@ -21,6 +21,7 @@ from perpixel.data.decode import read_image
 from perpixel.data.header import Header, parse_header, read_file, read_header
 from perpixel.data.mask_encoding import encode
 from perpixel.data.masks import read_stored
+from perpixel.data.measured import measured_in, says_what_is_missing
 from perpixel.errors import DataError
 from perpixel.labels import Colour, LabelSpace
 
@@ -35,7 +36,7 @@ class MaskLook:
 
     Args:
         size: (height, width).
-        pixels: of each class.
+        pixels: of each class, where the image says that something was measured.
         ignored: how many pixels have no label.
         strangers: stored values that are no class, each with its pixels; most pixels first.
         stranger_pixels: of all such values together.
@@ -130,27 +131,30 @@ def look_at_splits(
 
 
 def _look(pair: Pair, labels: LabelSpace, decode: bool) -> Look:
-    header, image_fault, digest, seen = None, None, b"", None
+    header, image_fault, digest, seen, measured = None, None, b"", None, None
     try:
         data = read_file(pair.image)
         digest = _digest(data)
         header = parse_header(data, pair.image)
-        # Floats may be no numbers at all, which only their pixels tell.
-        if decode or header.dtype == np.float32:
+        # Floats may be no numbers at all, which only their pixels tell, and others left out.
+        if decode or header.dtype == np.float32 or says_what_is_missing(pair.image):
             image = read_image(pair.image)
             seen = fingerprint(image) if decode else None
+            measured = measured_in(pair.image, image)
     except DataError as error:
         image_fault = error
     mask, mask_fault = None, None
     if pair.mask is not None:
         try:
-            mask = _look_at_mask(pair, labels, decode)
+            mask = _look_at_mask(pair, labels, measured, decode)
         except DataError as error:
             mask_fault = error
     return Look(pair, header, mask, image_fault, mask_fault, digest, seen)
 
 
-def _look_at_mask(pair: Pair, labels: LabelSpace, decode: bool) -> MaskLook:
+def _look_at_mask(
+    pair: Pair, labels: LabelSpace, measured: Bool[np.ndarray, "H W"] | None, decode: bool
+) -> MaskLook:
     stored = read_stored(pair)
     mask, strangers = encode(stored, pair.encoding, labels)
     strange, counted, at_edges = 0, [], None
@@ -170,9 +174,12 @@ def _look_at_mask(pair: Pair, labels: LabelSpace, decode: bool) -> MaskLook:
         known = tuple(int(value) for value in np.flatnonzero(pixels))
         known += (labels.ignore_index,) if ignored else ()
     file = pair.mask if isinstance(pair.mask, Path) else None
+    learned = pixels
+    if measured is not None and measured.shape == mask.shape:
+        learned = labels.pixels_by_class(mask[measured])
     return MaskLook(
         size=(mask.shape[0], mask.shape[1]),
-        pixels=pixels,
+        pixels=learned,
         ignored=ignored,
         strangers=tuple(counted),
         stranger_pixels=strange,

@@ -172,12 +172,17 @@ class Worker:
         return partial(self._written, task, segmentation.png, (height, width), areas)
 
     def _by_tiles(self, task: Task, path: Path) -> Callable[[], Row]:
-        with tempfile.TemporaryDirectory(prefix="perpixel-") as folder:
-            predict = partial(
-                self.large.predict, path, Path(folder) / "mask", self.job.min_confidence
-            )
-            made = _named(task, path, predict)
-            content = made.path.read_bytes()
+        try:
+            with tempfile.TemporaryDirectory(prefix="perpixel-") as folder:
+                predict = partial(
+                    self.large.predict, path, Path(folder) / "mask", self.job.min_confidence
+                )
+                made = _named(task, path, predict)
+                content = made.path.read_bytes()
+        finally:
+            if is_address(task.image):
+                # A fetched one: scenes of a whole group could fill the disk.
+                path.unlink()
         return partial(self._written, task, lambda: content, made.size, made.areas.shares())
 
     def _written(

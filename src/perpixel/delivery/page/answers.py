@@ -20,7 +20,7 @@ from perpixel.errors import PerpixelError
 from perpixel.inference.segmentation import Segmentation
 from perpixel.preprocessing import Preprocessing
 
-Segment = Callable[[UInt8[np.ndarray, "H W 3"]], Segmentation]
+Segment = Callable[[UInt8[np.ndarray, "H W bands"]], Segmentation]
 Answer = TypeVar("Answer")
 BROKEN = "The server could not answer. Try again, or tell whoever runs it what you did."
 
@@ -137,7 +137,7 @@ class Answers:
         if found is not None:
             self.insight.forget(found)
 
-    def _shown(self, image: UInt8[np.ndarray, "H W 3"], name: str) -> Shown:
+    def _shown(self, image: UInt8[np.ndarray, "H W bands"], name: str) -> Shown:
         found = self.segment(image)
         switches = words.switches(found)
         return Shown(self.kept.add(found), name, found, found.png(), switches)

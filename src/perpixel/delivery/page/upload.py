@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from perpixel.data.complete import jpeg_scans
 from perpixel.data.decode import read_image
 from perpixel.data.header import format_of, parse_header, read_file
+from perpixel.delivery.server.checked import MOST_SCANS
 from perpixel.errors import DataError, ModelError, PerpixelError
 from perpixel.preprocessing import Preprocessing
 
@@ -20,8 +22,9 @@ LONGEST_NAME, LONGEST_SUFFIX = 80, 10
 
 def read_upload(
     file: Path, name: str, preprocessing: Preprocessing, largest_pixels: int
-) -> UInt8[np.ndarray, "H W 3"]:
-    """Decode an image exactly as `perpixel predict` does; a grey one gets three equal bands.
+) -> UInt8[np.ndarray, "H W bands"]:
+    """Decode an image exactly as `perpixel predict` does; a grey one gets three equal bands, unless
+    the model takes one.
 
     Args:
         file: where it lies.
@@ -44,6 +47,10 @@ def read_upload(
                 expected="a JPEG, PNG, WebP or BMP file",
                 mend="Save the image as one of these",
             )
+        if kind == "JPEG" and jpeg_scans(data) > MOST_SCANS:
+            # Each is a pass over all pixels.
+            found = f"a JPEG of more than {MOST_SCANS} scans"
+            raise DataError(name, found=found, mend="Save it again")
         header = parse_header(data, Path(name))
         if header.height * header.width > largest_pixels:
             raise DataError(
@@ -63,7 +70,7 @@ def read_upload(
         preprocessing.fit_bands(image, name)
     except (DataError, ModelError) as error:
         raise _called(name, error) from None
-    bands = np.repeat(image, 3, axis=0) if len(image) == 1 else image
+    bands = np.repeat(image, 3, axis=0) if len(image) == 1 != preprocessing.bands else image
     return np.ascontiguousarray(bands.transpose(1, 2, 0))
 
 

@@ -59,6 +59,8 @@ def compare_runs(
             images that they are judged on.
         PerpixelError: a run or its data cannot be used.
     """
+    # A run may be named first and once more by a pattern.
+    folders = list({folder.resolve(): folder for folder in reversed(folders)}.values())[::-1]
     if len(folders) < 2:
         raise ConfigError(
             "compare",

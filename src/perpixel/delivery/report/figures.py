@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 
 from perpixel.metrics import BoundaryBands, Calibration, ObjectSizes, Scores
 from perpixel.metrics.boundary import WIDTHS
@@ -72,7 +73,7 @@ def reliability(calibrations: Mapping[str, Calibration]) -> Figure:
     upper.set_ylabel("share that is right")
     upper.set_ylim(-0.03, 1.03)
     upper.grid(alpha=0.3)
-    upper.legend(loc="upper left", fontsize=9)
+    _plain(upper.legend(loc="upper left", fontsize=9))
     lower.set_ylabel("pixels")
     lower.set_ylim(bottom=0)
     lower.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
@@ -104,9 +105,13 @@ def _plot(x: str, y: str) -> tuple[Figure, Axes]:
 
 def _finished(figure: Figure, axes: Axes, lines: int) -> Figure:
     if lines > 1:
-        for text in axes.legend(loc="best", fontsize=9).get_texts():
-            text.set_parse_math(False)  # a run's name with two $ is no formula
+        _plain(axes.legend(loc="best", fontsize=9))
     return figure
+
+
+def _plain(legend: Legend) -> None:
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a run's name with two $ is no formula
 
 
 def _styles(count: int) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from jaxtyping import Integer, UInt8
 from PIL import Image
 
 from perpixel.data.dataset import Pair
-from perpixel.data.sample import read_sample
+from perpixel.data.sample import leave_unmeasured_out, read_sample
 from perpixel.inference.examination import ExaminedImage
 from perpixel.inference.pictures.display import displayable
 from perpixel.inference.pictures.overlay import painted
@@ -68,7 +68,8 @@ def row(models: Mapping[str, Model], pair: Pair, note: str) -> Row:
         DataError, ModelError: the image cannot be used.
     """
     labels = next(iter(models.values())).labels
-    sample = read_sample(pair, labels)
+    # As it is scored.
+    sample = leave_unmeasured_out(read_sample(pair, labels), labels)
     assert sample.mask is not None
     name = pair.image.name
     picture, truth = _small(displayable(sample.image)), sample.mask
@@ -77,8 +78,8 @@ def row(models: Mapping[str, Model], pair: Pair, note: str) -> Row:
         _coloured("truth", f"The labels of {name}", picture, truth, labels),
     ]
     for title, model in models.items():
-        views = model.views([sample.image], names=[str(pair.image)])
-        guess = model.segmentation(sample.image, views).mask
+        seen = model.preprocessing.fit_bands(sample.image, str(pair.image), sample.measured)
+        guess = model.segmentation(sample.image, model.views([seen], names=[name])).mask
         caption = "prediction" if len(models) == 1 else title
         alt = f"What {title} predicts for {name}"
         panels.append(_coloured(caption, alt, picture, guess, labels))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
+from perpixel.data.complete import jpeg_scans
 from perpixel.data.decode import decode_image
 from perpixel.data.header import Header, format_of, parse_header
 from perpixel.delivery.server.problems import ProblemError
@@ -28,8 +29,7 @@ FORMATS = {
     "NPY": "application/x-npy",
 }
 # A progressive JPEG has about ten; each more is another pass over all pixels.
-_MOST_SCANS = 128
-_START_OF_SCAN = b"\xff\xda"
+MOST_SCANS = 128
 # Decoded pixels take at most so many bytes each: three bands of 32-bit floats.
 _BYTES_A_PIXEL = 12
 # What errors call an image: a client's file names are no business of ours.
@@ -106,7 +106,7 @@ def _check_before_header(data: bytes, kind: str, most_pixels: int) -> None:
         size = _webp_canvas(data)
         if size is not None:
             check_pixels(size, most_pixels)
-    elif kind == "JPEG" and data.count(_START_OF_SCAN) > _MOST_SCANS:
+    elif kind == "JPEG" and jpeg_scans(data) > MOST_SCANS:
         raise ValueError("too many scans")
 
 

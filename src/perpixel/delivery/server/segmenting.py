@@ -71,7 +71,7 @@ class Segmenting:
         """Whether images are being computed."""
         return self.pipeline.alive
 
-    def image(self, image: UInt8[np.ndarray, "H W 3"]) -> Segmentation:
+    def image(self, image: UInt8[np.ndarray, "H W bands"]) -> Segmentation:
         """Segment an image in the queue, and wait for it.
 
         Raises:

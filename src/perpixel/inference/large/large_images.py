@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from perpixel.data.source import Outline, outline
-from perpixel.errors import DataError, ModelError
+from perpixel.errors import ConfigError, DataError, ModelError
 from perpixel.inference.large.mask_file import SUFFIX, MaskFormat
 from perpixel.inference.large.prediction import LargePrediction, Progress, predict_large
 from perpixel.inference.memory import memory_bytes, own_memory
@@ -70,11 +70,11 @@ class LargeImages:
         """Predict an image into the file `name` with the suffix of its format.
 
         Raises:
-            DataError: something is wanted that needs it whole, or as `predict_large` does.
-            ModelError, ConfigError, OutputError: as `predict_large` does.
+            ConfigError: something is wanted that needs it whole, or as `predict_large` does.
+            DataError, ModelError, OutputError: as `predict_large` does.
         """
         if self.whole_only:
-            raise DataError(
+            raise ConfigError(
                 image,
                 found="an image that is predicted in tiles",
                 expected=f"one that fits into the memory whole, for {self.whole_only}",

@@ -106,6 +106,19 @@ class AutoRuntime:
         """
         return self._choose()[1]
 
+    def within(self, runtime: RuntimeName) -> AutoRuntime | None:
+        """The same choice among the candidates of one runtime; None where there is none."""
+        own = [candidate for candidate in self._candidates if candidate.runtime == runtime]
+        if len(own) in (0, len(self._candidates)):
+            return self if own else None
+        return AutoRuntime(
+            own,
+            reason=f"of those that were left open, {runtime} can be given parts of an image",
+            about={**self._about, "candidates": ", ".join(one.title for one in own)},
+            bands=self._bands,
+            device=self._device,
+        )
+
     def scores(self, batch: Float32[torch.Tensor, "batch bands H W"]) -> ScoreMap:
         """Score normalised images of one size."""
         return self._choose()[0].scores(batch)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from perpixel import kernels
+from perpixel.data.window import measured_where
 from perpixel.errors import ConfigError
 from perpixel.inference.image import ImageLike, decoded
 from perpixel.inference.predictor import Model
@@ -111,6 +112,9 @@ def predict_tiled(
         part = slice(top, top + height), slice(left, left + width)
         mask[part] = winner[0].cpu().numpy()
         confidence[part] = certain[0].cpu().numpy()
+    measured = measured_where(array)
+    if measured is not None:
+        mask[~measured] = model.labels.ignore_index
     return TiledSegmentation(
         mask=mask,
         confidence=confidence,

@@ -18,6 +18,7 @@ from torch import nn
 from perpixel.errors import ConfigError
 from perpixel.inference.predictor import Model
 from perpixel.inference.runtimes import TorchRuntime
+from perpixel.inference.runtimes.choice import AutoRuntime
 from perpixel.inference.tiles.axis import Cut
 from perpixel.inference.tiles.blend import blended
 from perpixel.inference.tiles.geometry import ScoresOfCanvas, TileGeometry
@@ -52,9 +53,12 @@ class Tiler:
             ConfigError: its runtime cannot compute tiles of this network.
         """
         geometry = TileGeometry.of(model.network, model.preprocessing.bands)
-        tiler = cls(model, geometry)
         runtime, network = model.runtime, geometry.network
-        if runtime.name != "torch" and (network.image_mean or network.canvas.before):
+        needs_torch = bool(network.image_mean or network.canvas.before)
+        if needs_torch and isinstance(runtime, AutoRuntime):
+            # Left open which, it is the fastest of those that can.
+            model = model.computed_by(runtime.within("torch") or runtime)
+        if needs_torch and model.runtime.name != "torch":
             why = (
                 f"takes a mean over the whole image in {network.image_mean}"
                 if network.image_mean
@@ -64,9 +68,9 @@ class Tiler:
                 "runtime",
                 found=f"{runtime.name}, and a network that {why}",
                 expected="torch, which can be given a part of it",
-                mend="Use --runtime torch, or predict the image whole (--tile none)",
+                mend="Use --runtime torch",
             )
-        return tiler
+        return cls(model, geometry)
 
     def plan(
         self, size: tuple[int, int], tile: int | tuple[int, int], halo: int | None = None
