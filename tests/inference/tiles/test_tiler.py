@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from inference.tiles.tiled import EXACT, WHOLE, assert_agrees, model_of, pixels
+from perpixel.data.source import ArraySource
 from perpixel.errors import ConfigError, ModelError
 from perpixel.inference.predictor import Model
 from perpixel.inference.runtimes import Runtime, TorchRuntime
 from perpixel.inference.runtimes.choice import AutoRuntime, Candidate
+from perpixel.inference.tiles.tile_size import Footprint, Tiling, choose
 from perpixel.inference.tiles.tiled import predict_tiled
 from perpixel.inference.tiles.tiler import Tiler
 from perpixel.labels import LabelSpace
@@ -213,6 +216,19 @@ def test_only_torch_can_be_given_parts_of_some_networks() -> None:
         model.runtime = Elsewhere()  # type: ignore[assignment]
         with pytest.raises(ConfigError, match=reason):
             predict_tiled(model, pixels(40, 40), tile=32)
+
+
+def test_an_axis_that_fits_whole_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiler = Tiler.of(model_of("fcn4s"))
+    grid, halo = tiler.geometry.grid, tiler.geometry.halo
+    size = 3 * grid + 5, 6 * halo
+    image = np.zeros((3, *size), np.uint8)
+    source = ArraySource(Path("a.npy"), image, image.dtype, 0)
+    room = tiler.geometry.network.canvas.length(size[0]) * (2 * halo + 20 * grid)
+    monkeypatch.setattr(Footprint, "pixels", lambda *_: room)
+    plan, _ = choose(tiler, source, Tiling(), lambda *window: image)
+    assert len(plan.rows) == 1
+    assert 1 < len(plan.columns) <= -(-size[1] // (19 * grid))
 
 
 def test_where_the_runtime_was_left_open_torch_is_given_the_parts() -> None:

@@ -176,6 +176,8 @@ def _largest(
 
 def _even(pixels: int, longest: int, grid: int) -> int:
     """The tile of which as few as possible, all alike, cover an axis."""
+    if longest >= pixels:
+        return _rounded(pixels, grid)
     longest = max(longest // grid, 1) * grid
     return _rounded(-(-pixels // -(-pixels // longest)), grid)
 
