@@ -96,8 +96,8 @@ def command(config: TrainConfig, name: str) -> str:
         flag = OPTIONS.get(setting, setting).replace("_", "-")
         if isinstance(value, bool):
             parts.append(f"--{flag}" if value else f"--no-{flag}")
-        elif isinstance(value, Path):
-            parts.append(f"--{flag} {_short(value, config.out.parent)}")
+        elif isinstance(value, Path) or setting == "init_from":
+            parts.append(f"--{flag} {_short(Path(value), config.out.parent)}")
         else:
             parts.append(f"--{flag} {value:g}" if isinstance(value, float) else f"--{flag} {value}")
     return " ".join(parts)

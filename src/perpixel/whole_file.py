@@ -45,7 +45,7 @@ def whole(path: Path, beside: Path | None = None) -> Iterator[Path]:
     """Where to write a file that then, when all went well, takes the place of `path`.
 
     It is flushed to the disk and renamed, so a reader (or a crash) finds the old file or the new
-    one.
+    one. Devices and pipes, such as /dev/stdout, are written to as they are.
 
     Args:
         path: of the file.
@@ -57,6 +57,12 @@ def whole(path: Path, beside: Path | None = None) -> Iterator[Path]:
     if not path.name:
         mend = "Give the name of a file"
         raise OutputError(path, found="a folder, where a file is to be written", mend=mend)
+    if _is_no_file(path):
+        try:
+            yield path
+        except OSError as error:
+            raise _cannot(path, error) from None
+        return
     beside = beside or _beside(path)
     try:
         try:
@@ -68,11 +74,21 @@ def whole(path: Path, beside: Path | None = None) -> Iterator[Path]:
                 beside.unlink(missing_ok=True)
         flush_folder(path.parent)
     except OSError as error:
-        raise OutputError(
-            path,
-            found=f"cannot be written ({error.strerror or error})",
-            mend="Give a place in a folder that exists, may be written to and has room",
-        ) from None
+        raise _cannot(path, error) from None
+
+
+def _is_no_file(path: Path) -> bool:
+    """Whether it is a device or a pipe, in whose place no file may come; it is written to."""
+    there = path.exists() and not path.is_dir()
+    return there and (not path.is_file() or path.parent == Path("/dev"))
+
+
+def _cannot(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        path,
+        found=f"cannot be written ({error.strerror or error})",
+        mend="Give a place in a folder that exists, may be written to and has room",
+    )
 
 
 def _beside(path: Path) -> Path:

@@ -42,6 +42,7 @@ def test_a_model_file_shows_what_the_library_computes(
         (("fcn8",), "fcn8s"),
         (("fcn8s-vgg16", "--size", "big"), "height x width"),
         (("fcn8s-vgg16", "--size", "0x5"), "height x width"),
+        (("fcn8s-vgg16", "--classes", 70_000), "65535"),
         (("none.safetensors",), "none.safetensors"),
         (("none.safetensors", "--classes", 3), "Leave it out"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import yaml
@@ -13,10 +14,13 @@ from perpixel.training import TrainConfig
 def test_a_plan_says_why_and_can_be_trained_with(
     drawn: Path, tmp_path: Path, command: Command
 ) -> None:
-    out = tmp_path / "plan.yaml"
+    out = tmp_path / "my plan.yaml"
     done = command("plan", drawn, "--out", str(out))
     assert done.exit_code == 0
     assert "crop" in done.output
+    program, train, data, *rest = shlex.split(done.stdout.splitlines()[-1])
+    assert (program, train, data) == ("perpixel", "train", str(drawn))
+    assert rest == ["--config", str(out), "--out", "RUN"]
     settings = yaml.safe_load(out.read_text(encoding="utf-8"))
     assert settings["augmentation"]["crop"] == [128, 192]
     assert all(line.startswith("#") for line in out.read_text().splitlines()[::2])

@@ -164,6 +164,11 @@ def test_a_network_that_was_given_stands_beside_the_model_to_start_from() -> Non
     assert as_the_model(finer, of_model) == (finer, ())
     wider = as_the_model(TrainConfig.of(head_channels=64, **given), of_model)[0]
     assert (wider.network, wider.head_channels) == ("fcn32s", 64)
+    deep = network_config({"name": "deeplabv3", "classes": 5, "backbone": "efficientnet_lite0"})
+    finer = as_the_model(TrainConfig.of(output_stride=8, **given), deep)[0]
+    assert (finer.network, finer.output_stride) == ("deeplabv3", 8)
+    with pytest.raises(ConfigError, match="fcn4s has no option output_stride"):
+        TrainConfig.of(output_stride=8, data=Path("d"), out=Path("o"))
     other = network_config({"name": "segnet-basic", "classes": 5})
     with pytest.raises(ConfigError, match="segnet-basic has no option head_channels"):
         as_the_model(TrainConfig.of(head_channels=64, **given), other)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 from pathlib import Path
 from typing import Any
@@ -230,6 +231,11 @@ def test_two_runs_of_one_seed_are_the_same_and_another_seed_is_not(quick: TrainC
         weights.append(read_checkpoint(out / files.MODEL).weights)
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
     assert not all(torch.equal(value, weights[2][name]) for name, value in weights[0].items())
+
+
+def test_commands_that_are_told_can_be_pasted(tmp_path: Path) -> None:
+    for name in ("a", "my run", "it's $HOME"):
+        assert shlex.split(files.resuming(tmp_path / name))[3:] == [str(tmp_path / name)]
 
 
 def test_a_folder_with_a_run_is_not_overwritten(quick: TrainConfig) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 import perpixel
 from perpixel.checkpoint import read_checkpoint
-from perpixel.errors import ConfigError, PerpixelError, Stopped
+from perpixel.errors import ConfigError, DataError, PerpixelError, Stopped
 from perpixel.training import TrainConfig, files, resume, train
 from perpixel.training.state_file import read_state
 from training.conftest import bits, outcome
@@ -150,6 +150,18 @@ def test_one_command_begins_a_run_and_goes_on_with_it(quick: TrainConfig) -> Non
         train(same)
     train(same, auto_resume=True)
     assert outcome(same.out) == outcome(quick.out)
+
+
+def test_one_command_goes_on_where_the_data_are_now(quick: TrainConfig) -> None:
+    train(quick)
+    moved = beside(quick, "moved")
+    with pytest.raises(Stopped):
+        train(moved, StopAt(1), auto_resume=True)
+    elsewhere = quick.data.rename(quick.data.with_name("elsewhere"))
+    with pytest.raises(DataError, match="boxes"):
+        train(moved, auto_resume=True)
+    train(moved.model_copy(update={"data": elsewhere}), auto_resume=True)
+    assert outcome(moved.out) == outcome(quick.out)
 
 
 def test_a_command_that_leaves_a_setting_open_by_name_goes_on_when_repeated(

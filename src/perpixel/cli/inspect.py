@@ -32,7 +32,9 @@ def inspect(
     size: Annotated[str, typer.Option(help="The image's size.", metavar="HxW")] = "512x512",
     classes: Annotated[
         int | None,
-        typer.Option(min=1, help=f"How many classes a named network scores; else {CLASSES}."),
+        typer.Option(
+            min=1, max=65_535, help=f"How many classes a named network scores; else {CLASSES}."
+        ),
     ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the numbers here too.", metavar="FILE")

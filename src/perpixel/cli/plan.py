@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -48,4 +49,5 @@ def plan(
     OUT.print(table)
     if out is not None:
         training.write_recipe(out, planned.choices, layout=layout, minutes=minutes)
-        OUT.print(f"perpixel train {data} --config {out} --out RUN", soft_wrap=True, markup=False)
+        command = shlex.join(["perpixel", "train", str(data), "--config", str(out), "--out", "RUN"])
+        OUT.print(command, soft_wrap=True, markup=False)

@@ -244,13 +244,15 @@ def train(
         if value is not None and name not in (*apart, "apart")
     }
     if resume is not None:
+        from perpixel.training import files
+
         if (data, out, config_file) != (None, None, None) or auto_resume or given.keys() - FREE:
             raise ConfigError(
                 "--resume",
                 found="other settings beside it",
                 expected="the run folder, whose config.yaml holds the settings; beside it at most "
                 "--workers and --save-minutes",
-                mend=f"Run `perpixel train --resume {resume}`",
+                mend=f"Run `{files.resuming(resume)}`",
             )
     elif data is None or out is None:
         missing = "DATA" if data is None else "--out"

@@ -137,6 +137,11 @@ class TrainConfig(NetworkOptions):
     workers: int = Field(default=1, ge=0)
     seed: int = Field(default=0, ge=0)
 
+    @property
+    def _is_named(self) -> bool:
+        # Else the model to start from says which network (`choices.as_the_model`).
+        return "network" in self.model_fields_set or self.init_from is None
+
     @model_validator(mode="after")
     def _agree(self) -> TrainConfig:
         if self.epochs is not None and self.minutes is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ MODEL = "model.safetensors"
 CURVES = "curves.png"
 
 
+def resuming(folder: Path) -> str:
+    """The command that goes on with a run, to be pasted into a shell."""
+    return f"perpixel train --resume {shlex.quote(str(folder))}"
+
+
 def refuse_to_overwrite(folder: Path) -> None:
     """Check that a folder holds no run.
 
@@ -34,7 +40,7 @@ def refuse_to_overwrite(folder: Path) -> None:
         raise ConfigError(
             folder,
             found="holds a run already",
-            mend=f"Give another --out, or go on with `perpixel train --resume {folder}`",
+            mend=f"Give another --out, or go on with `{resuming(folder)}`",
         )
 
 

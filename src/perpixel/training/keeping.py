@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from perpixel.errors import OutputError
+from perpixel.training import files
 from perpixel.training.report import Listener
 from perpixel.training.state_file import write_state
 from perpixel.whole_file import write_whole
@@ -63,7 +64,7 @@ class Keeper:
                 self.folder,
                 found=f"{self._failure} The run came to its end, but "
                 f"{', '.join(self._waiting)} could not be written",
-                mend=f"Make room, and run `perpixel train --resume {self.folder}`: it repeats "
+                mend=f"Make room, and run `{files.resuming(self.folder)}`: it repeats "
                 "what was done since the last state that could be written",
             )
 

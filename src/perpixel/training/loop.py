@@ -225,7 +225,7 @@ class Run:
         saved, folder, step = self.save(), self.keeper.folder, self.progress.step
         where = f"Stopped after step {step}" + ("" if saved else ", which could not be saved")
         signal = max(self.processes.gathered(self._interrupt.signal or 0))
-        raise Stopped(f"{where}; go on with `perpixel train --resume {folder}`", signal)
+        raise Stopped(f"{where}; go on with `{files.resuming(folder)}`", signal)
 
     def _due(self) -> bool:
         interval = 60 * self.config.save_minutes

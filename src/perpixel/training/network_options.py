@@ -38,8 +38,15 @@ class NetworkOptions(BaseModel):
     separable: bool | None = None
     width: int | None = None
 
+    @property
+    def _is_named(self) -> bool:
+        """Whether `network` is what the options are for, and no other will take its place."""
+        return True
+
     @model_validator(mode="after")
     def _fits(self) -> NetworkOptions:
+        if not self._is_named:
+            return self
         known = options_of(self.network)
         options = set(NetworkOptions.model_fields) - {"network"}
         strange = [name for name in sorted(options - known) if getattr(self, name) is not None]

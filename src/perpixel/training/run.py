@@ -23,7 +23,7 @@ from perpixel.preprocessing import Preprocessing
 from perpixel.training import files
 from perpixel.training.assembly import Parts, put_together
 from perpixel.training.choices import Choice, as_the_model, decide, facts_of
-from perpixel.training.config import TrainConfig
+from perpixel.training.config import FREE, TrainConfig
 from perpixel.training.footprint import refuse_what_does_not_fit
 from perpixel.training.lone_values import refuse_lone_values
 from perpixel.training.loop import Run
@@ -106,7 +106,7 @@ def _started(listener: Listener | None) -> tuple[Processes, Listener]:
 
 
 def _free(config: TrainConfig) -> dict[str, object]:
-    given = config.model_fields_set & {"workers", "save_minutes"}
+    given = config.model_fields_set & (set(FREE) - {"out"})
     return {name: getattr(config, name) for name in given}
 
 
