@@ -61,6 +61,8 @@ def test_labelled_images_without_a_split_beside_those_that_have_one_are_not_drop
     splits = {own: pairs[:3], UNSPLIT: pairs[3:]}
     with pytest.raises(DataError, match=r"3 labelled images without a split, 3\.png for one"):
         divide(tmp_path, splits, None)
+    both = {"train": pairs[:3], "val": pairs[3:], UNSPLIT: pairs}
+    assert divide(tmp_path, both, None) == (both, ())
     splits[UNSPLIT] = tuple(Pair(pair.image) for pair in pairs[3:])
     divided, _ = divide(tmp_path, splits, None)
     assert divided[UNSPLIT] == splits[UNSPLIT]

@@ -75,7 +75,10 @@ def divide(
             its own validation split but folds are asked for.
     """
     own = splits.keys() & {"train", "val"}
-    left = [pair for pair in splits.get(UNSPLIT, ()) if pair.mask is not None]
+    placed = {pair.image for name in splits.keys() - {UNSPLIT} for pair in splits[name]}
+    unsplit = [pair for pair in splits.get(UNSPLIT, ()) if pair.mask is not None]
+    # A list of all images may lie beside those of the splits.
+    left = [pair for pair in unsplit if pair.image not in placed]
     if own and left:
         raise DataError(
             root,

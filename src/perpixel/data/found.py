@@ -38,6 +38,7 @@ class KnownClasses:
         painted_as: for each class the colours that it has in colour masks, where they are not its
             colour in `labels` alone.
         ignored_colours: colours of pixels without a label.
+        numbers_are_ours: whether no file holds the numbers, so that nobody means any by them.
     """
 
     labels: LabelSpace
@@ -46,6 +47,7 @@ class KnownClasses:
     certainty: Literal["suggested", "fixed", "collected"] = "suggested"
     painted_as: tuple[tuple[Colour, ...], ...] = ()
     ignored_colours: tuple[Colour, ...] = ()
+    numbers_are_ours: bool = False
 
     def values_of(self, index: int, kind: Kind) -> tuple[int, ...]:
         """The stored values of a class (or of IGNORED): numbers, or packed colours."""

@@ -198,7 +198,8 @@ class TrainingLoader:
         while True:
             try:
                 # Here, too, it is found out that a process was killed, after the pass before.
-                batches = batches or self._begun()
+                if batches is None:
+                    batches = self._begun()
                 batch = next(batches)
             except StopIteration:
                 return

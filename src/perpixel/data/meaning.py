@@ -9,7 +9,8 @@ from perpixel.data.dataset import Pair, listed
 from perpixel.data.found import Found, KnownClasses
 from perpixel.data.mask_encoding import IGNORED, Kind, MaskEncoding, pack_colour, unpack_colour
 from perpixel.data.mask_values import MaskValues, kind_of_masks, look_at_masks
-from perpixel.data.unnamed import GREY, is_grey, unnamed_classes
+from perpixel.data.masks import read_stored
+from perpixel.data.unnamed import GREY, NO_MASK, is_grey, unnamed_classes
 from perpixel.errors import DataError
 from perpixel.labels import ClassList, Colour, LabelSpace, Token
 
@@ -42,8 +43,19 @@ def interpret(root: Path, found: Found) -> Meaning:
     if found.known is not None:
         return _by_layout(found.known, kind_of_masks(masks))
     seen = look_at_masks(masks, READ_FOR_CLASSES)
+    if masks and not seen.values:
+        raise _unreadable(root / CLASSES, masks[0])
     labels, encoding, note = unnamed_classes(root / CLASSES, seen)
     return Meaning(labels, encoding, (note,))
+
+
+def _unreadable(path: Path, pair: Pair) -> DataError:
+    found, mend = NO_MASK, "Give masks that can be read, or write the classes' names"
+    try:
+        read_stored(pair)
+    except DataError as error:
+        found, mend = f"{NO_MASK}; {error.where}: {error.found}", error.mend
+    return DataError(path, found=found, mend=mend)
 
 
 def _by_layout(known: KnownClasses, kind: Kind) -> Meaning:
@@ -64,9 +76,11 @@ def _by_list(
     plain = not any(classes.merged) and not classes.ignored
     binary = plain and classes.labels.classes == 2 and not classes.ignore_stated
     seen = look_at_masks(masks, LOOKED_AT, past_empty=binary)
-    if seen.kind == "colours" and not _grey_numbers(classes, seen):
+    # Where no mask can be read, whoever reads all of them says why.
+    colours = seen.kind == "colours" and bool(seen.values)
+    if colours and not _grey_numbers(classes, seen):
         return _by_colours(path, classes, seen)
-    grey = seen.kind == "colours"
+    grey = colours
     if grey:
         values = tuple(value % 256 for value in seen.values)
         seen = MaskValues("numbers", values, seen.masks)
@@ -194,6 +208,9 @@ def _values(path: Path, token: Token, kind: Kind, known: KnownClasses | None) ->
     if isinstance(token, int):
         if kind == "colours":
             raise _unfit(path, token, "the masks hold colours")
+        if known is not None and known.numbers_are_ours:
+            names = listed(list(known.labels.names))
+            raise _unfit(path, token, f"this layout's classes have names: {names}")
         return (token,)
     if kind == "numbers":
         raise _unfit(path, token, "the masks hold numbers")
@@ -207,7 +224,7 @@ def _claimed(path: Path, token: Token, names: list[str]) -> DataError:
 
 def _unfit(path: Path, token: Token, why: str) -> DataError:
     found = f"`merge` or `ignore` lists {_word(token)}, but {why}"
-    mend = "List numbers for masks of numbers, [red, green, blue] for masks of colours"
+    mend = "List names, numbers for masks of numbers, [red, green, blue] for masks of colours"
     return DataError(path, found=found, mend=mend)
 
 

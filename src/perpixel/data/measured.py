@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Shaped
 
 from perpixel.data import tiff
-from perpixel.data.header import cannot_be_read
+from perpixel.data.header import PILLOW_ERRORS, cannot_be_read
 from perpixel.data.raster import RasterSource, has_rasterio
 from perpixel.data.source import TIFF_SUFFIXES, reads_as_stored
 from perpixel.data.window import measured_where
@@ -68,7 +68,11 @@ def _may_say_what_is_missing(path: Path) -> bool:
                 path.open("rb") as file,
                 mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
             ):
-                if not tiff.may_say_what_is_missing(data):
+                try:
+                    if not tiff.may_say_what_is_missing(data):
+                        return False
+                except PILLOW_ERRORS:
+                    # Another format under a TIFF's name says nothing of the kind.
                     return False
         except OSError as error:
             raise cannot_be_read(path, error) from None

@@ -13,6 +13,7 @@ from perpixel.labels import LabelSpace
 
 # More classes than this are no classes but photographs, instances or blurred edges.
 MOST_CLASSES = 256
+NO_MASK = "no such file, and no mask that would show the classes"
 # Grey level 1 as a packed colour.
 GREY = 0x010101
 _VOIDS = (255, 65_535)
@@ -38,8 +39,7 @@ def unnamed_classes(path: Path, seen: MaskValues) -> tuple[LabelSpace, MaskEncod
     """
     if not seen.values:
         mend = "Add masks, or write the classes' names: `classes: [sky, road, ...]`"
-        found = "no such file, and no mask that would show the classes"
-        raise DataError(path, found=found, mend=mend)
+        raise DataError(path, found=NO_MASK, mend=mend)
     if seen.kind == "colours" and not all(is_grey(value) for value in seen.values):
         return _colours(path, seen)
     values = [value % 256 for value in seen.values] if seen.kind == "colours" else [*seen.values]

@@ -71,7 +71,7 @@ def _cross_entropy(
     with_gradient: bool,
 ) -> Any:
     """The loss, and its gradient by the scores (empty where it is not wanted)."""
-    with torch.cuda.device_of(scores):
+    with torch.cuda.device_of(scores):  # type: ignore[no-untyped-call]
         return _kernels(scores).cross_entropy(
             _map(scores, stride, offset, size),
             mask,
@@ -122,7 +122,7 @@ def _argmax(
     scores: torch.Tensor, stride: Sequence[float], offset: Sequence[float], size: Sequence[int]
 ) -> Any:
     """The class of the highest score at every pixel."""
-    with torch.cuda.device_of(scores):
+    with torch.cuda.device_of(scores):  # type: ignore[no-untyped-call]
         return _kernels(scores).argmax(_map(scores, stride, offset, size))
 
 
@@ -131,7 +131,7 @@ def _winner(
     scores: torch.Tensor, stride: Sequence[float], offset: Sequence[float], size: Sequence[int]
 ) -> Any:
     """The class of the highest score at every pixel, and its probability."""
-    with torch.cuda.device_of(scores):
+    with torch.cuda.device_of(scores):  # type: ignore[no-untyped-call]
         return _kernels(scores).winner(_map(scores, stride, offset, size))
 
 
@@ -140,7 +140,7 @@ def _confusion(
     prediction: torch.Tensor, mask: torch.Tensor, classes: int, ignore_index: int
 ) -> Any:
     """How often each class of the mask (row) was predicted as each class (column)."""
-    with torch.cuda.device_of(mask):
+    with torch.cuda.device_of(mask):  # type: ignore[no-untyped-call]
         return _kernels(mask).confusion(
             prediction, mask, classes=classes, ignore_index=ignore_index
         )

@@ -221,14 +221,18 @@ def test_only_torch_can_be_given_parts_of_some_networks() -> None:
 def test_an_axis_that_fits_whole_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     tiler = Tiler.of(model_of("fcn4s"))
     grid, halo = tiler.geometry.grid, tiler.geometry.halo
-    size = 3 * grid + 5, 6 * halo
+    size = 3 * grid + 5, 4 * halo + 40 * grid
     image = np.zeros((3, *size), np.uint8)
     source = ArraySource(Path("a.npy"), image, image.dtype, 0)
     room = tiler.geometry.network.canvas.length(size[0]) * (2 * halo + 20 * grid)
     monkeypatch.setattr(Footprint, "pixels", lambda *_: room)
     plan, _ = choose(tiler, source, Tiling(), lambda *window: image)
     assert len(plan.rows) == 1
-    assert 1 < len(plan.columns) <= -(-size[1] // (19 * grid))
+    assert 1 < len(plan.columns) <= -(-size[1] // (18 * grid))
+    # Also where it is shorter than the grid.
+    thin = ArraySource(Path("a.npy"), image[:, :5], image.dtype, 0)
+    plan, _ = choose(tiler, thin, Tiling(), lambda *window: image)
+    assert len(plan.rows) == 1
 
 
 def test_where_the_runtime_was_left_open_torch_is_given_the_parts() -> None:

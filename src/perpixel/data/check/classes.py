@@ -58,7 +58,7 @@ def nothing_labelled(split: str, looks: Sequence[Look], labels: LabelSpace) -> l
     pixels, _ = occurrence(looks, labels)
     findings = []
     there = [labels.names[index] for index in np.flatnonzero(pixels)]
-    alone = len(there) == 1 and labels.classes > 1 and split == TRAIN
+    alone = len(there) == 1 and split == TRAIN
     if known and (alone or not there):
         findings.append(_split_says_nothing(split, masks, there, labels))
     else:

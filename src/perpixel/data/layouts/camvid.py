@@ -6,8 +6,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from perpixel.data.dataset import SPLITS, Pair
-from perpixel.data.found import UNSPLIT, Found, KnownClasses
+from perpixel.data.dataset import Pair
+from perpixel.data.found import UNSPLIT, Found, KnownClasses, splits_there
 from perpixel.data.layouts import list_files
 from perpixel.data.mask_encoding import IGNORED
 from perpixel.data.pairing import has_pictures, pair_folders
@@ -112,10 +112,9 @@ def colour_splits(root: Path) -> dict[str, tuple[Pair, ...]]:
 
 
 def _splits(root: Path, ending: str) -> dict[str, tuple[Pair, ...]]:
+    names = splits_there(root, lambda name: has_pictures(root / name))
     return {
-        split: pair_folders(root / split, root / f"{split}{ending}")
-        for split in SPLITS
-        if has_pictures(root / split)
+        split: pair_folders(root / name, root / f"{name}{ending}") for split, name in names.items()
     }
 
 

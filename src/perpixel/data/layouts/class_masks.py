@@ -46,6 +46,7 @@ def read(root: Path) -> Found:
         labels,
         ((UNCOVERED, IGNORED if has_background else 0), *numbers),
         certainty="collected",
+        numbers_are_ours=True,
     )
     splits = {
         split: _pairs(folder, found[split], values) for split, folder in _folders(root).items()

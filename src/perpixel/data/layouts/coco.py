@@ -79,7 +79,7 @@ def read(root: Path) -> Found:
     )
     numbers = tuple((value, labels.names.index(names[value - 1])) for value in values.values())
     uncovered = (UNCOVERED, 0 if background else IGNORED)
-    known = KnownClasses(labels, (uncovered, *numbers), certainty="fixed")
+    known = KnownClasses(labels, (uncovered, *numbers), certainty="fixed", numbers_are_ours=True)
     kind = "panoptic segments" if panoptic else "instances, the smaller over the larger"
     files = listed([path.name for path in contents])
     ordered = {name: splits[name] for name in (*SPLITS, UNSPLIT) if name in splits}
@@ -105,7 +105,11 @@ def _categories(contents: Mapping[Path, _Json]) -> dict[int, str]:
 
 def _annotation_files(root: Path) -> list[Path]:
     """Those of the first form that is there."""
-    return next((found for form in _FILES if (found := sorted(root.glob(form)))), [])
+
+    def there(form: str) -> list[Path]:
+        return sorted(path for path in root.glob(form) if not path.name.startswith("."))
+
+    return next((found for form in _FILES if (found := there(form))), [])
 
 
 def _content(path: Path) -> _Json:

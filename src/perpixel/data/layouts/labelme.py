@@ -64,6 +64,7 @@ def read(root: Path) -> Found:
         LabelSpace.of(classes),
         (*((value, value) for _, value in values), (IGNORE_VALUE, IGNORED)),
         certainty="collected",
+        numbers_are_ours=True,
     )
     lines = Counter(str(shape.get("shape_type")) for shape in shapes)
     without = {kind: count for kind, count in lines.items() if kind not in (*AREAS, "None")}
@@ -81,7 +82,7 @@ def _files(root: Path) -> dict[str, list[Path]]:
 
 def _json(folder: Path) -> list[Path]:
     """Those in subfolders too, as `predict` writes them for images in subfolders."""
-    return sorted(folder.rglob("*.json"))
+    return sorted(folder.rglob("[!.]*.json"))
 
 
 def _image(path: Path, content: dict[str, Any]) -> Path:

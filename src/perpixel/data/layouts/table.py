@@ -54,7 +54,7 @@ def read(root: Path) -> Found:
 
 
 def _tables(root: Path) -> list[Path]:
-    paths = sorted(path for path in root.iterdir() if path.suffix.lower() in (".csv", ".jsonl"))
+    paths = sorted(path for path in root.glob("[!.]*") if path.suffix.lower() in (".csv", ".jsonl"))
     return [path for path in paths if all(_column(_rows(path, 1), of) for of in (_IMAGE, _MASK))]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from perpixel.data.dataset import SPLITS, Pair, listed
-from perpixel.data.found import UNSPLIT, Found, KnownClasses
+from perpixel.data.dataset import Pair, listed
+from perpixel.data.found import UNSPLIT, Found, KnownClasses, splits_there
 from perpixel.data.mask_encoding import IGNORED
 from perpixel.data.pairing import by_stem, require
 from perpixel.data.texts import listed_labels, read_text
@@ -53,12 +53,9 @@ def read(root: Path) -> Found:
     if home is None:
         return Found({})
     lists = home / "ImageSets" / "Segmentation"
-    splits = {name: lists / f"{name}.txt" for name in SPLITS if (lists / f"{name}.txt").is_file()}
-    if not splits and lists.is_dir():
-        # Tools write all names into one list, whatever they call it.
-        splits = dict(zip([UNSPLIT], sorted(lists.glob("*.txt")), strict=False))
+    splits = _lists(lists)
     images, masks = by_stem(home / "JPEGImages"), by_stem(home / "SegmentationClass")
-    found = {name: read_text(path).split() for name, path in splits.items()}
+    found = {name: _stems(path) for name, path in splits.items()}
     found = found or {UNSPLIT: list(masks)}
     pairs: dict[str, tuple[Pair, ...]] = {}
     for split, stems in found.items():
@@ -74,6 +71,27 @@ def read(root: Path) -> Found:
             )
         pairs[split] = tuple(Pair(place[stem], masks.get(stem)) for stem in stems)
     return Found(pairs, _known(home))
+
+
+def _lists(folder: Path) -> dict[str, Path]:
+    """The list of each split: `Train.txt` and `valid.txt` are lists of splits, too."""
+    there = {path.stem.lower(): path for path in sorted(folder.glob("[!.]*.txt"))}
+    names = splits_there(folder, there.__contains__)
+    if len(there) > 1 and not names:
+        raise DataError(
+            folder,
+            found=f"lists of no known split: {listed([path.name for path in there.values()])}",
+            expected="train.txt, val.txt and test.txt, or one list of all",
+            mend="Rename them",
+        )
+    # Tools write all names into one list, whatever they call it.
+    return {split: there[name] for split, name in names.items()} or dict.fromkeys(
+        [UNSPLIT] if there else [], next(iter(there.values()), folder)
+    )
+
+
+def _stems(path: Path) -> list[str]:
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 
 def _inside(root: Path) -> Path | None:

@@ -182,7 +182,7 @@ class Worker:
         finally:
             if is_address(task.image):
                 # A fetched one: scenes of a whole group could fill the disk.
-                path.unlink()
+                path.unlink(missing_ok=True)
         return partial(self._written, task, lambda: content, made.size, made.areas.shares())
 
     def _written(

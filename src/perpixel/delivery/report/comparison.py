@@ -60,7 +60,10 @@ def compare_runs(
         PerpixelError: a run or its data cannot be used.
     """
     # A run may be named first and once more by a pattern.
-    folders = list({folder.resolve(): folder for folder in reversed(folders)}.values())[::-1]
+    first: dict[Path, Path] = {}
+    for folder in folders:
+        first.setdefault(folder.resolve(), folder)
+    folders = [*first.values()]
     if len(folders) < 2:
         raise ConfigError(
             "compare",

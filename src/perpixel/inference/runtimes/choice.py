@@ -85,6 +85,7 @@ class AutoRuntime:
         self._device = device
         self._chosen: tuple[Runtime, Choice] | None = None
         self._made: dict[str, Runtime] = {}
+        self._within: dict[RuntimeName, AutoRuntime] = {}
         self._lock = threading.Lock()
 
     @property
@@ -111,13 +112,15 @@ class AutoRuntime:
         own = [candidate for candidate in self._candidates if candidate.runtime == runtime]
         if len(own) in (0, len(self._candidates)):
             return self if own else None
-        return AutoRuntime(
-            own,
-            reason=f"of those that were left open, {runtime} can be given parts of an image",
-            about={**self._about, "candidates": ", ".join(one.title for one in own)},
-            bands=self._bands,
-            device=self._device,
-        )
+        if runtime not in self._within:
+            self._within[runtime] = AutoRuntime(
+                own,
+                reason=f"of those that were left open, {runtime} can be given parts of an image",
+                about={**self._about, "candidates": ", ".join(one.title for one in own)},
+                bands=self._bands,
+                device=self._device,
+            )
+        return self._within[runtime]
 
     def scores(self, batch: Float32[torch.Tensor, "batch bands H W"]) -> ScoreMap:
         """Score normalised images of one size."""

@@ -161,7 +161,7 @@ def _largest(
     height = min(room // max(width, 1), canvas[0])
     around = geometry.halo if halo is None else min(halo, geometry.halo)
     tile = [
-        whole if shown >= length else shown - 2 * around
+        _rounded(whole, geometry.grid) if shown >= length else shown - 2 * around
         for shown, length, whole in zip((height, width), canvas, size, strict=True)
     ]
     while min(tile) >= geometry.grid:
