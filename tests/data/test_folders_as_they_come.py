@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from data.written import WRITERS
-from data.written.small import picture, save
+from data.written.small import HEIGHT, WIDTH, picture, save
 from perpixel.data.layouts import open_dataset
-from perpixel.data.scan import scan
+from perpixel.data.scan import scan, scan_splits
 from perpixel.errors import DataError
 
 LISTS = Path("ImageSets/Segmentation")
@@ -70,22 +70,24 @@ def test_camvid_s_validation_may_have_another_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("classes", "values"),
-    [("classes: [building]\n", "0 and 255"), ("", "0"), ("classes: [a, b]\n", "0")],
+    ("classes", "foreground", "mend"),
+    [
+        ("classes: [building]\n", 255, "The masks hold 0 and 255, and 255 means no label"),
+        ("classes: [a, b]\n", 0, "The masks hold 0, and 255 means no label"),
+        ("", 0, "Label the pixels"),
+    ],
 )
-def test_one_class_alone_is_nothing_to_learn(tmp_path: Path, classes: str, values: str) -> None:
-    mask = np.zeros((40, 60), np.uint8)
-    if "255" in values:
-        mask[5:20, 9:30] = 255
+def test_one_class_alone_is_nothing_to_learn(
+    tmp_path: Path, classes: str, foreground: int, mend: str
+) -> None:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[5:20, 9:30] = foreground
     flat(tmp_path, {"a.png": mask, "b.png": mask})
     if classes:
         (tmp_path / "classes.yaml").write_text(classes, encoding="utf-8")
     dataset = open_dataset(tmp_path)
-    pairs = [pair for of in dataset.splits.values() for pair in of]
-    with pytest.raises(
-        DataError, match=rf"alone\. The masks hold {values}, and 255 means no label"
-    ):
-        scan({"train": pairs}["train"], dataset.labels)
+    with pytest.raises(DataError, match=rf"alone\. {mend}"):
+        scan_splits(dataset, ("train", "val"))
 
 
 @pytest.mark.parametrize("name", ["coco", "labelme", "class_masks"])
@@ -99,22 +101,25 @@ def test_numbers_of_ours_cannot_be_merged(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_another_format_under_a_tiff_s_name_is_read(tmp_path: Path, kind: str) -> None:
-    mask = np.zeros((40, 60), np.uint8)
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[5:20, 9:30] = 1
     flat(tmp_path, {"a.png": mask, "b.png": mask})
     for stem in "ab":
         (tmp_path / "images" / f"{stem}.jpg").unlink()
         photograph = Image.fromarray(
-            np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+            np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
         )
         photograph.save(tmp_path / "images" / f"{stem}.tif", kind)
     dataset = open_dataset(tmp_path)
-    assert scan(dataset.split("train"), dataset.labels).pixels.tolist() == [40 * 60 - 450, 450]
+    assert scan(dataset.split("train"), dataset.labels).pixels.tolist() == [
+        HEIGHT * WIDTH - 315,
+        315,
+    ]
 
 
 @pytest.mark.parametrize("classes", ["", "classes: [a, b]\n"])
 def test_masks_that_are_all_jpegs_are_said_to_be(tmp_path: Path, classes: str) -> None:
-    mask = np.zeros((40, 60, 3), np.uint8)
+    mask = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     flat(tmp_path, {"a.jpg": mask, "b.jpg": mask})
     if classes:
         (tmp_path / "classes.yaml").write_text(classes, encoding="utf-8")
