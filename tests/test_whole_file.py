@@ -138,10 +138,10 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     read = []
-    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
     reader.start()
     write_whole(pipe, b"content")
-    reader.join()
+    reader.join(60)
     assert read == [b"content"]
     assert pipe.is_fifo()
     assert list(tmp_path.iterdir()) == [pipe]
