@@ -28,7 +28,7 @@ from perpixel.whole_file import write_whole
 
 KEPT = Path(__file__).with_name("results") / "factors.json"
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "factors.md"
-COLUMNS = ("factor", "mean IoU, each seed", "mean", "difference", "found")
+COLUMNS = ("factor", "steps", "mean IoU, each seed", "mean", "difference", "found")
 SEEDS = (0, 1, 2)
 CROP = [352, 480]
 Settings = dict[str, Any]
@@ -104,13 +104,14 @@ def table(kept: Settings) -> str:
     for name in ("baseline", *FACTORS):
         scores = _scores(kept, name)
         if not scores:
-            rows.append([name, *["–"] * 3, "not measured yet"])
+            rows.append([name, *["–"] * 4, "not measured yet"])
             continue
         score = statistics.mean(scores)
         apart = None if middle is None or name == "baseline" else score - middle
         rows.append(
             [
                 name,
+                ", ".join(str(run["steps"]) for run in _runs(kept, name)),
                 ", ".join(f"{score:.4f}" for score in scores),
                 f"{score:.4f}",
                 "–" if apart is None else f"{apart:+.4f}",
@@ -121,7 +122,11 @@ def table(kept: Settings) -> str:
 
 
 def _scores(kept: Settings, name: str) -> list[float]:
-    return [run["validation"]["mean_iou"] for _, run in sorted(kept.get(name, {}).items())]
+    return [run["validation"]["mean_iou"] for run in _runs(kept, name)]
+
+
+def _runs(kept: Settings, name: str) -> list[Settings]:
+    return [run for _, run in sorted(kept.get(name, {}).items())]
 
 
 def _verdict(apart: float | None, spread: float | None) -> str:

@@ -169,7 +169,7 @@ def test_factors_have_folders_of_their_own() -> None:
 
 def test_a_difference_within_the_baselines_spread_is_called_none() -> None:
     def run(score: float) -> dict[str, object]:
-        return {"validation": {"mean_iou": score}}
+        return {"steps": 500, "validation": {"mean_iou": score}}
 
     kept = {
         "baseline": {"0": run(0.70), "1": run(0.71), "2": run(0.72)},
@@ -178,10 +178,10 @@ def test_a_difference_within_the_baselines_spread_is_called_none() -> None:
         "label smoothing 0.05": {"0": run(0.67), "1": run(0.69)},
     }
     table = factors.table(kept)
-    assert "| baseline | 0.7000, 0.7100, 0.7200 | 0.7100 | – | – |" in table
-    assert "| Dice 0.5 | 0.7400 | 0.7400 | +0.0300 | better |" in table
-    assert "| stride 8 | 0.6900 | 0.6900 | -0.0200 | none |" in table
-    assert "| label smoothing 0.05 | 0.6700, 0.6900 | 0.6800 | -0.0300 | worse |" in table
+    assert "| baseline | 500, 500, 500 | 0.7000, 0.7100, 0.7200 | 0.7100 | – | – |" in table
+    assert "| Dice 0.5 | 500 | 0.7400 | 0.7400 | +0.0300 | better |" in table
+    assert "| stride 8 | 500 | 0.6900 | 0.6900 | -0.0200 | none |" in table
+    assert "smoothing 0.05 | 500, 500 | 0.6700, 0.6900 | 0.6800 | -0.0300 | worse |" in table
     assert table.count("not measured yet") == len(factors.FACTORS) - 3
 
 
