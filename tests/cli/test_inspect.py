@@ -42,7 +42,6 @@ def test_a_model_file_shows_what_the_library_computes(
         (("fcn8",), "fcn8s"),
         (("fcn8s-vgg16", "--size", "big"), "height x width"),
         (("fcn8s-vgg16", "--size", "0x5"), "height x width"),
-        (("fcn8s-vgg16", "--classes", 70_000), "65535"),
         (("none.safetensors",), "none.safetensors"),
         (("none.safetensors", "--classes", 3), "Leave it out"),
     ],
@@ -54,3 +53,9 @@ def test_wrong_input_is_one_line_and_status_2(
     assert shown.exit_code == 2
     assert len(shown.stderr.splitlines()) == 1
     assert said in shown.stderr
+
+
+def test_more_classes_than_a_network_can_have_are_refused(command: Command) -> None:
+    shown = command("inspect", "fcn8s-vgg16", "--classes", 70_000)
+    assert shown.exit_code == 2
+    assert "65535" in shown.stderr
